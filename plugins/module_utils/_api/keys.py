@@ -1,0 +1,310 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The operations on keys and directories.
+
+PRIVATE to the collection: use it through client.py.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Request
+
+#: Seconds without an event after which a watch is opened anew, so that a connection that died
+#: without a word does not hold it for ever.
+RENEW_WATCH = 60.0
+
+
+class KeysApi:
+    """Operations on keys and directories; every one raises errors.EtcdException.
+
+    A key may be given without its leading slash. Common to all: errors.ClientException for an
+    argument that cannot be sent, errors.EtcdUnauthorized, errors.EtcdV2NotServed,
+    errors.EtcdUnreachable; and, for writes, errors.EtcdOutcomeUnknown.
+    """
+
+    _prefix: str
+    _send: t.Callable[[Request], EtcdResult]
+    _clock: t.Callable[[], float]
+
+    def read(
+        self,
+        key: str,
+        *,
+        recursive: bool = False,
+        sorted: bool = False,  # noqa: A002 - the documented name
+        quorum: bool = False,
+        wait: bool = False,
+        wait_index: t.Optional[int] = None,
+        timeout: t.Optional[float] = None,
+        waitIndex: t.Optional[int] = None,  # noqa: N803 - the documented name
+    ) -> EtcdResult:
+        """Read a key or list a directory.
+
+        Args:
+            recursive: the whole tree below a directory, not its children only.
+            sorted: children in the order of their names' bytes; otherwise in no order.
+            quorum: ask the cluster, not the one member that answers, which may lag behind
+                (35 to 59 of 200 reads from a follower right after a write were stale).
+            wait: return the next event on the key instead of its present state; with recursive,
+                below it as well. Survives broken connections and missed events.
+            wait_index: with wait, return the first event at or after this index, a past one too.
+            timeout: with wait, seconds after which errors.EtcdWatchTimeout is raised; None to
+                wait for ever.
+
+        Raises:
+            errors.EtcdKeyNotFound: there is no such key.
+            errors.EtcdEventIndexCleared: with wait, the index is older than the 1000 events that
+                the server remembers.
+        """
+        if wait:
+            if quorum or sorted:
+                raise errors.ClientException(
+                    "wait cannot be combined with quorum or sorted: the server would not wait"
+                )
+            index = waitIndex if wait_index is None else wait_index
+            return self._wait(key, index, recursive, None if timeout is None else timeout)
+        if wait_index is not None or waitIndex is not None or timeout is not None:
+            raise errors.ClientException("wait_index and timeout need wait=True")
+        fields = {"recursive": recursive or None, "sorted": sorted or None, "quorum": quorum or None}
+        return self._send(_wire.read_key(self._prefix, key, fields))
+
+    def watch(
+        self,
+        key: str,
+        *,
+        index: t.Optional[int] = None,
+        recursive: bool = False,
+        timeout: t.Optional[float] = None,
+    ) -> t.Iterator[EtcdResult]:
+        """Yield every event on a key, in order, none twice and none left out.
+
+        Where the server has forgotten events that were asked for (it remembers 1000 of the whole
+        store), the present state is read instead and yielded as a result with action "get", or
+        "delete" and no node if the key is gone; events go on from there.
+
+        Args:
+            index: start with the first event at or after it; None for what comes from now on.
+            recursive: events below the key as well.
+            timeout: seconds to wait for each event.
+
+        Raises:
+            errors.EtcdWatchTimeout: no event came in `timeout` seconds.
+        """
+        while True:
+            try:
+                result = self._wait(key, index, recursive, timeout)
+                index = _event_index(result) + 1
+            except errors.EtcdEventIndexCleared:
+                result = self._present_state(key, recursive)
+                index = (result.x_etcd_index or 0) + 1
+            yield result
+
+    def _wait(
+        self, key: str, index: t.Optional[int], recursive: bool, timeout: t.Optional[float]
+    ) -> EtcdResult:
+        if index is not None:
+            _wire.index_number(index, "the index to wait for")
+        deadline = None if timeout is None else self._clock() + timeout
+        while True:
+            left = RENEW_WATCH if deadline is None else min(deadline - self._clock(), RENEW_WATCH)
+            fields = {"recursive": recursive or None, "waitIndex": index}
+            request = _wire.wait_key(self._prefix, key, fields, max(left, 0.001))
+            try:
+                return self._send(request)
+            except errors.EtcdWatchTimeout as exc:
+                if index is None and exc.index is not None:
+                    index = exc.index + 1
+                if deadline is not None and self._clock() >= deadline:
+                    raise errors.EtcdWatchTimeout(
+                        "no event on %s in %g seconds" % (_wire.canonical_key(key), timeout),
+                        index=None if index is None else index - 1,
+                        endpoint=exc.endpoint,
+                    ) from exc
+
+    def _present_state(self, key: str, recursive: bool) -> EtcdResult:
+        try:
+            return self.read(key, recursive=recursive, quorum=True)
+        except errors.EtcdKeyNotFound as exc:
+            return EtcdResult(
+                {"action": "delete"},
+                {"X-Etcd-Index": str(exc.index or 0)},
+                endpoint=exc.endpoint or "",
+            )
+
+    def write(self, key: str, value: t.Union[str, int], ttl: t.Optional[int] = None) -> EtcdResult:
+        """Set a key, whatever is there; its directories are made as needed.
+
+        Args:
+            ttl: seconds to live; None for ever (an earlier TTL goes).
+
+        Raises:
+            errors.EtcdNotFile: the key is a directory.
+            errors.EtcdNotDir: a key with a value stands where a directory is needed.
+        """
+        return self._put(key, value, ttl, {})
+
+    def create_in_order(
+        self, directory: str, value: t.Union[str, int], ttl: t.Optional[int] = None
+    ) -> EtcdResult:
+        """Create a key below the directory whose name is the store's next index.
+
+        Never repeated: after errors.EtcdOutcomeUnknown there may be one, and nothing tells.
+
+        Raises:
+            errors.EtcdNotDir: the directory is a key with a value.
+        """
+        fields = {"value": _wire.value_text(value), "ttl": _ttl(ttl)}
+        return self._send(_wire.write_key(self._prefix, directory, fields, method="POST"))
+
+    def compare_and_swap(
+        self,
+        key: str,
+        value: t.Union[str, int],
+        prev_value: t.Optional[str] = None,
+        prev_index: t.Optional[int] = None,
+        prev_exist: t.Optional[bool] = None,
+        ttl: t.Optional[int] = None,
+    ) -> EtcdResult:
+        """Set a key if all the conditions that are given hold together.
+
+        Args:
+            prev_value: its value; not "", which the server refuses to compare with (use
+                prev_index).
+            prev_index: its modifiedIndex.
+            prev_exist: True if it must exist, False if it must not.
+            ttl: seconds to live; None for ever (an earlier TTL goes).
+
+        Raises:
+            errors.EtcdTestFailed: value or index differ; the cause says which.
+            errors.EtcdNodeExist: it exists, and must not.
+            errors.EtcdKeyNotFound: it does not exist, and must.
+            errors.EtcdNotFile: it is a directory.
+        """
+        conditions = _conditions(prev_value, prev_index)
+        if prev_exist is None and not conditions:
+            raise errors.ClientException(
+                "a compare-and-swap needs prev_value, prev_index or prev_exist; use write() to set"
+                " a key whatever is there"
+            )
+        if prev_exist is False and conditions:
+            # The server would ignore them (observed): together they can never hold.
+            raise errors.ClientException(
+                "prev_exist=False excludes prev_value and prev_index: a key that does not exist"
+                " has neither"
+            )
+        return self._put(key, value, ttl, dict(conditions, prevExist=prev_exist))
+
+    def compare_and_delete(
+        self,
+        key: str,
+        prev_value: t.Optional[str] = None,
+        prev_index: t.Optional[int] = None,
+    ) -> EtcdResult:
+        """Delete a key if all the conditions that are given hold together.
+
+        Raises:
+            errors.EtcdTestFailed: value or index differ; the cause says which.
+            errors.EtcdKeyNotFound: there is no such key.
+            errors.EtcdNotFile: it is a directory.
+        """
+        conditions = _conditions(prev_value, prev_index)
+        if not conditions:
+            raise errors.ClientException(
+                "a compare-and-delete needs prev_value or prev_index; use delete() to delete a key"
+                " whatever it holds"
+            )
+        return self._send(_wire.delete_key(self._prefix, key, conditions))
+
+    def delete(self, key: str) -> EtcdResult:
+        """Delete a key, whatever it holds.
+
+        Raises:
+            errors.EtcdKeyNotFound: there is no such key.
+            errors.EtcdNotFile: it is a directory; see rmdir().
+        """
+        return self._send(_wire.delete_key(self._prefix, key, {}))
+
+    def mkdir(self, directory: str, ttl: t.Optional[int] = None) -> EtcdResult:
+        """Make a directory that does not exist; those above it are made as needed.
+
+        Raises:
+            errors.EtcdNodeExist: a directory or key of this name exists. (Without the condition
+                that is sent, the server would replace a key by a directory: observed.)
+        """
+        fields = {"dir": True, "prevExist": False, "ttl": _ttl(ttl)}
+        return self._send(_wire.write_key(self._prefix, directory, fields))
+
+    def rmdir(self, directory: str, recursive: bool = False) -> EtcdResult:
+        """Remove a directory.
+
+        Args:
+            recursive: with all that is below it; otherwise it must be empty.
+
+        Raises:
+            errors.EtcdDirNotEmpty: it has children; hidden ones count.
+            errors.EtcdKeyNotFound: there is no such directory.
+        """
+        fields = {"dir": True, "recursive": recursive or None}
+        return self._send(_wire.delete_key(self._prefix, directory, fields))
+
+    def update_ttl(
+        self, key: str, ttl: int, prev_index: t.Optional[int] = None
+    ) -> EtcdResult:
+        """Give a key another TTL; its value stays and no watcher wakes.
+
+        Args:
+            ttl: seconds to live. There is no refresh that takes a TTL away: set the value again.
+            prev_index: only if this is its modifiedIndex.
+
+        Raises:
+            errors.EtcdKeyNotFound: there is no such key.
+            errors.EtcdTestFailed: the index differs.
+        """
+        fields = {
+            "ttl": _wire.ttl_seconds(ttl),
+            "refresh": True,
+            "prevExist": True,
+        }
+        return self._send(
+            _wire.write_key(self._prefix, key, dict(fields, **_conditions(None, prev_index)))
+        )
+
+    def _put(
+        self,
+        key: str,
+        value: t.Union[str, int],
+        ttl: t.Optional[int],
+        conditions: t.Mapping[str, t.Any],
+    ) -> EtcdResult:
+        fields = dict(conditions, value=_wire.value_text(value), ttl=_ttl(ttl))
+        return self._send(_wire.write_key(self._prefix, key, fields))
+
+
+def _ttl(ttl: t.Optional[int]) -> t.Optional[int]:
+    return None if ttl is None else _wire.ttl_seconds(ttl)
+
+
+def _conditions(prev_value: t.Optional[str], prev_index: t.Optional[int]) -> t.Dict[str, t.Any]:
+    conditions = {}  # type: t.Dict[str, t.Any]
+    if prev_value is not None:
+        if prev_value == "":
+            raise errors.ClientException(
+                "the server does not compare with an empty prev_value; use prev_index"
+            )
+        conditions["prevValue"] = _wire.value_text(prev_value)
+    if prev_index is not None:
+        conditions["prevIndex"] = _wire.index_number(prev_index, "prev_index")
+    return conditions
+
+
+def _event_index(result: EtcdResult) -> int:
+    """Index of the event: the node's modifiedIndex (a watch continues at the one after it)."""
+    node = result.node
+    index = None if node is None else node.modified_index
+    return index if index is not None else result.x_etcd_index or 0

@@ -1,0 +1,158 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Endpoints: reading what people write, and remembering which ones answer.
+
+PRIVATE to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+
+SCHEMES = ("http", "https")
+
+_HOST = re.compile(r"[^\s/?#@\[\]:,\\%]+")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[\w.-]+)?")
+
+
+def parse(text: t.Any, *, port: int = 2379, protocol: str = "http") -> Endpoint:
+    """Read one endpoint: a URL, ``host``, ``host:port``, or an IPv6 address, bare or in brackets.
+
+    Args:
+        text: blanks around it and trailing slashes are tolerated.
+        port: for an endpoint that names none.
+        protocol: ``http`` or ``https``, for an endpoint that names none.
+
+    Raises:
+        ClientException: it is none of these, or has a path, a query or credentials.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ClientException("an endpoint is a URL or a host name, not %r" % (text,))
+    rest = text.strip()
+    scheme, separator, after = rest.partition("://")
+    if separator:
+        scheme, rest = scheme.lower(), after
+    else:
+        scheme = protocol
+    if scheme not in SCHEMES:
+        raise ClientException(
+            "endpoint %s has the scheme %r; write http:// or https://" % (_safe(text), scheme)
+        )
+    rest = rest.rstrip("/")
+    if "@" in rest:
+        raise ClientException(
+            "endpoint %s holds credentials; give them as username and password" % _safe(text)
+        )
+    if re.search(r"[/?#]", rest):
+        raise ClientException(
+            "endpoint %s has a path or query; write only scheme, host and port" % _safe(text)
+        )
+    host, port_text = _split(rest)
+    if host is None:
+        raise ClientException(
+            "endpoint %s has no valid host; write for example https://etcd1.example.com:2379"
+            % _safe(text)
+        )
+    return Endpoint(scheme, host, _port(port if port_text is None else port_text, text))
+
+
+def parse_all(
+    texts: t.Iterable[t.Any], *, port: int = 2379, protocol: str = "http"
+) -> t.Tuple[Endpoint, ...]:
+    """Read endpoints, or (host, port) pairs, in their order and without duplicates.
+
+    Raises:
+        ClientException: one of them is no endpoint, or there is none.
+    """
+    if protocol not in SCHEMES:
+        raise ClientException("protocol is http or https, not %r" % (protocol,))
+    found = []  # type: t.List[Endpoint]
+    for text in texts:
+        if isinstance(text, (tuple, list)):
+            if len(text) != 2:
+                raise ClientException("an endpoint pair is (host, port), not %r" % (text,))
+            endpoint = parse(text[0], port=_port(text[1], text), protocol=protocol)
+        else:
+            endpoint = parse(text, port=_port(port, text), protocol=protocol)
+        if endpoint not in found:
+            found.append(endpoint)
+    if not found:
+        raise ClientException("there is no endpoint; give at least one")
+    return tuple(found)
+
+
+def _split(rest: str) -> t.Tuple[t.Optional[str], t.Optional[str]]:
+    """Host and port text of ``host[:port]``; no host where it has none that is valid."""
+    if rest.startswith("["):
+        host, bracket, tail = rest[1:].partition("]")
+        if not bracket or not _IPV6.fullmatch(host) or (tail and not tail.startswith(":")):
+            return None, None
+        return host.lower(), tail[1:] if tail else None
+    if _IPV6.fullmatch(rest) and rest.count(":") > 1:
+        return rest.lower(), None
+    host, colon, port = rest.partition(":")
+    if not _HOST.fullmatch(host):
+        return None, None
+    return host.lower(), port if colon else None
+
+
+def _port(value: t.Any, text: t.Any) -> int:
+    number = -1
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and value.isdigit() and value.isascii():
+        number = int(value)
+    if not 0 < number < 65536:
+        raise ClientException(
+            "endpoint %s has the port %r; a port is a number from 1 to 65535" % (_safe(text), value)
+        )
+    return number
+
+
+def _safe(text: t.Any) -> str:
+    """The text without what may be a password before an @."""
+    return re.sub(r"[^\s/@]*@", "***@", str(text).strip())
+
+
+class Pool:
+    """Which endpoint to ask next.
+
+    The one that answered last comes first. One that failed goes to the back for a while that
+    doubles with each failure in a row, from `backoff` to `max_backoff` seconds; it is never left
+    out. Holds no lock: every method is one assignment or one sort of a snapshot.
+    """
+
+    def __init__(
+        self, endpoints: t.Sequence[Endpoint], *, backoff: float = 1.0, max_backoff: float = 60.0
+    ) -> None:
+        self._endpoints = tuple(endpoints)
+        self._backoff = backoff
+        self._max_backoff = max_backoff
+        self._preferred = self._endpoints[0]
+        self._failures = {}  # type: t.Dict[Endpoint, t.Tuple[int, float]]
+
+    def order(self, now: float) -> t.Tuple[Endpoint, ...]:
+        """All endpoints, the most promising first, at this reading of the clock."""
+
+        def rank(endpoint: Endpoint) -> t.Tuple[float, bool]:
+            until = self._failures.get(endpoint, (0, now))[1]
+            return (max(until, now), endpoint != self._preferred)
+
+        return tuple(sorted(self._endpoints, key=rank))
+
+    def answered(self, endpoint: Endpoint) -> None:
+        """Remember that this endpoint works: ask it first."""
+        self._failures.pop(endpoint, None)
+        self._preferred = endpoint
+
+    def failed(self, endpoint: Endpoint, now: float) -> None:
+        """Remember that this endpoint did not answer: ask it last for a while."""
+        count = self._failures.get(endpoint, (0, 0.0))[0] + 1
+        pause = min(self._backoff * 2 ** min(count - 1, 16), self._max_backoff)
+        self._failures[endpoint] = (count, now + pause)

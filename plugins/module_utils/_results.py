@@ -1,0 +1,194 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the client hands back: nodes, results and members, under etcd's names and Python's.
+
+PRIVATE to the collection: use it through client.py.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+
+class Node(Mapping):
+    """A key or directory as the server showed it; read-only.
+
+    It reads as the mapping that the server sent (``node["modifiedIndex"]``) and by attribute
+    (``node.modified_index``). An attribute that the server left out is None.
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: t.Mapping[str, t.Any]) -> None:
+        self._raw = raw
+
+    def __getitem__(self, name: str) -> t.Any:
+        return self._raw[name]
+
+    def __iter__(self) -> t.Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __repr__(self) -> str:
+        return "Node(%r)" % (self.key,)
+
+    @property
+    def key(self) -> str:
+        """Full path; the root, which the server shows without one, is "/"."""
+        return self._raw.get("key", "/")
+
+    @property
+    def value(self) -> t.Optional[str]:
+        return self._raw.get("value")
+
+    @property
+    def dir(self) -> bool:
+        return self._raw.get("dir", False)
+
+    @property
+    def nodes(self) -> t.Tuple["Node", ...]:
+        """Children of a directory: visible ones only, in the order of the answer."""
+        return tuple(Node(raw) for raw in self._raw.get("nodes") or ())
+
+    @property
+    def ttl(self) -> t.Optional[int]:
+        """Remaining seconds (rounded up); 0 for a key that is about to be swept; None without one.
+
+        A node that has run out and still awaits the leader's sweep (about every 0.5 s) is shown
+        with an expiration and no ttl (observed on 3.4 and 3.5).
+        """
+        left = self._raw.get("ttl")
+        return 0 if left is None and "expiration" in self._raw else left
+
+    @property
+    def expiration(self) -> t.Optional[str]:
+        return self._raw.get("expiration")
+
+    @property
+    def created_index(self) -> t.Optional[int]:
+        return self._raw.get("createdIndex")
+
+    @property
+    def modified_index(self) -> t.Optional[int]:
+        return self._raw.get("modifiedIndex")
+
+    createdIndex = created_index
+    modifiedIndex = modified_index
+
+
+#: Attribute -> name in the body, for what the pyetcd documentation lists and its snake case.
+_FIELDS = {
+    "action": "action",
+    "id": "id",
+    "name": "name",
+    "peer_urls": "peerURLs",
+    "client_urls": "clientURLs",
+    "leader": "leader",
+    "leader_info": "leaderInfo",
+    "followers": "followers",
+    "state": "state",
+    "start_time": "startTime",
+    "recv_append_request_cnt": "recvAppendRequestCnt",
+    "send_append_request_cnt": "sendAppendRequestCnt",
+    "version_etcdserver": "etcdserver",
+    "version_etcdcluster": "etcdcluster",
+}
+_FIELDS.update({field: field for field in list(_FIELDS.values())})
+
+
+class EtcdResult:
+    """The answer to one operation; read-only.
+
+    Attributes:
+        body: the parsed body, as the server sent it.
+        x_etcd_index, raft_index, raft_term: from the headers, or None where the API sends none.
+        cluster_id: from the headers, in hexadecimal, or None.
+        endpoint: URL of the endpoint that answered.
+        attempts: how many requests were sent for this operation.
+
+    What the pyetcd documentation lists (action, node, prevNode, id, leaderInfo, ...) is an
+    attribute too, in snake case as well, and None where this answer has no such field.
+    """
+
+    __slots__ = (
+        "body",
+        "x_etcd_index",
+        "raft_index",
+        "raft_term",
+        "cluster_id",
+        "endpoint",
+        "attempts",
+    )
+
+    def __init__(
+        self,
+        body: t.Mapping[str, t.Any],
+        headers: t.Mapping[str, str],
+        *,
+        endpoint: str,
+        attempts: int = 1,
+    ) -> None:
+        self.body = body
+        self.x_etcd_index = header_number(headers, "X-Etcd-Index")
+        self.raft_index = header_number(headers, "X-Raft-Index")
+        self.raft_term = header_number(headers, "X-Raft-Term")
+        self.cluster_id = headers.get("X-Etcd-Cluster-Id")
+        self.endpoint = endpoint
+        self.attempts = attempts
+
+    def __getattr__(self, name: str) -> t.Any:
+        field = _FIELDS.get(name)
+        if field is None:
+            raise AttributeError("an etcd result has no %r" % name)
+        return self.body.get(field)
+
+    def __repr__(self) -> str:
+        return "EtcdResult(action=%r, node=%r, x_etcd_index=%r, endpoint=%r)" % (
+            self.body.get("action"),
+            self.node,
+            self.x_etcd_index,
+            self.endpoint,
+        )
+
+    @property
+    def node(self) -> t.Optional[Node]:
+        raw = self.body.get("node")
+        return None if raw is None else Node(raw)
+
+    @property
+    def prev_node(self) -> t.Optional[Node]:
+        raw = self.body.get("prevNode")
+        return None if raw is None else Node(raw)
+
+    prevNode = prev_node
+
+    @property
+    def health(self) -> t.Optional[bool]:
+        """Whether the member calls itself healthy; None where this is no answer about health."""
+        said = self.body.get("health")
+        return None if said is None else said in (True, "true")
+
+
+class Member(t.NamedTuple):
+    """One member of the cluster, as /v2/members lists it."""
+
+    id: str
+    name: str
+    peer_urls: t.Tuple[str, ...]
+    client_urls: t.Tuple[str, ...]
+
+    @property
+    def started(self) -> bool:
+        """Whether it ever joined: a member that was added and never started has no name."""
+        return bool(self.name)
+
+
+def header_number(headers: t.Mapping[str, str], name: str) -> t.Optional[int]:
+    """A header's number, or None where it is missing or none."""
+    text = headers.get(name)
+    return int(text) if text is not None and text.isdigit() else None

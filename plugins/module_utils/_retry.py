@@ -1,0 +1,67 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one answer to "may this be sent again?".
+
+PRIVATE to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    AttemptFailed,
+    Failure,
+    Kind,
+)
+
+
+class Verdict(enum.Enum):
+    """What follows from a failed attempt."""
+
+    NEXT = "ask the next endpoint"
+    UNKNOWN = "a write may or may not have been carried out: say so"
+    FINAL = "this is the answer"
+
+
+_NEVER_LEFT = (Failure.NOT_SENT, Failure.TLS)
+
+#: Failures after which the same endpoint may well answer a moment later.
+PASSING = (Failure.BROKEN, Failure.SERVER_ERROR)
+
+
+def failure_of(exc: Exception) -> Failure:
+    """Where the attempt that raised this ended."""
+    if isinstance(exc, AttemptFailed):
+        return exc.failure
+    if isinstance(exc, errors.EtcdInvalidResponse):
+        redirected = 300 <= (exc.http_status or 0) < 400
+        return Failure.REFUSED if redirected else Failure.GARBLED
+    if isinstance(exc, errors.EtcdRaftInternal) and is_store_error(exc):
+        return Failure.REFUSED
+    if isinstance(
+        exc, (errors.EtcdServerError, errors.EtcdRaftInternal, errors.EtcdLeaderElect)
+    ):
+        return Failure.SERVER_ERROR
+    return Failure.REFUSED
+
+
+def is_store_error(exc: errors.EtcdRaftInternal) -> bool:
+    """Whether the store itself refused, on every member alike, and said so as a raft error.
+
+    Observed on 3.5.1 for the TTL of an existing directory: 500, code 300, cause
+    "nodePath /1/d : Not a file ()". A write that timed out has "etcdserver: ..." there.
+    """
+    return (exc.cause or "").startswith("nodePath ")
+
+
+def verdict(kind: Kind, failure: Failure) -> Verdict:
+    """Whether a request of this kind may be sent to another endpoint after this failure."""
+    if failure is Failure.REFUSED:
+        return Verdict.FINAL
+    if kind is Kind.WRITE and failure not in _NEVER_LEFT:
+        return Verdict.UNKNOWN
+    return Verdict.NEXT

@@ -1,0 +1,311 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Failover: carrying one request to whichever endpoint answers, within one time budget.
+
+PRIVATE to the collection: it can change at any time.
+
+Writes and watches walk from endpoint to endpoint, one at a time, as far as `_retry.verdict`
+allows. Reads race: one that has had no answer for a while is sent to the next endpoint as well,
+and the first answer wins, so that a stalled endpoint costs no more than that while. A write is
+never raced, because a stalled server may carry out its copy later.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import typing as t
+from collections import deque
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _retry, _wire, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._endpoints import Pool
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    Answer,
+    AttemptFailed,
+    Endpoint,
+    Failure,
+    Kind,
+    Request,
+    Timeouts,
+)
+
+#: Seconds before a read is tried a second time at endpoints whose trouble may have passed.
+PAUSE = 0.2
+
+Outcome = t.Union[EtcdResult, AttemptFailed, errors.EtcdException, errors.ClientException]
+
+
+class ExchangesRequests(t.Protocol):
+    """What carries one request to one endpoint (`_http.Http`)."""
+
+    def exchange(
+        self, endpoint: Endpoint, request: Request, *, connect: float, read: float
+    ) -> Answer: ...
+
+
+class ThreadRace:
+    """Runs calls side by side and hands over what they return, as it comes.
+
+    The threads are daemons: one that hangs on a dead endpoint keeps nobody from leaving.
+    """
+
+    def __init__(self) -> None:
+        self._returned = queue.SimpleQueue()  # type: queue.SimpleQueue[t.Any]
+
+    def start(self, call: t.Callable[[], t.Any]) -> None:
+        threading.Thread(target=self._run, args=(call,), daemon=True).start()
+
+    def next(self, seconds: float) -> t.Any:
+        """What the next call returned, or None if none did in this time."""
+        try:
+            return self._returned.get(timeout=max(seconds, 0))
+        except queue.Empty:
+            return None
+
+    def _run(self, call: t.Callable[[], t.Any]) -> None:
+        self._returned.put(call())
+
+
+class Transport:
+    """Sends requests to a cluster.
+
+    Args:
+        http: carries one request to one endpoint.
+        find_endpoints: called once, at the first request.
+        timeouts: to connect, to wait for one answer, for one operation in all.
+        hedge_delay: seconds without an answer after which a read is sent to the next endpoint as
+            well; each further endpoint after twice the time.
+        allow_failover: False to use the first endpoint only.
+        clock: seconds, monotonic.
+        sleep: waits for seconds.
+        new_race: makes what runs the attempts of one read side by side.
+    """
+
+    def __init__(
+        self,
+        http: ExchangesRequests,
+        find_endpoints: t.Callable[[], t.Sequence[Endpoint]],
+        *,
+        timeouts: Timeouts,
+        hedge_delay: float = 0.1,
+        allow_failover: bool = True,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+        new_race: t.Callable[[], ThreadRace] = ThreadRace,
+    ) -> None:
+        self._http = http
+        self._find_endpoints = find_endpoints
+        self.timeouts = timeouts
+        self._hedge_delay = hedge_delay
+        self._allow_failover = allow_failover
+        self._clock = clock
+        self._sleep = sleep
+        self._new_race = new_race
+        self._found = None  # type: t.Optional[Pool]
+
+    def endpoints(self) -> t.Tuple[Endpoint, ...]:
+        """Every endpoint in use, the one that would be asked first at the head.
+
+        Raises:
+            errors.EtcdDiscoveryFailed: DNS discovery gave none.
+        """
+        return self._pool().order(self._clock())
+
+    def send(self, request: Request) -> EtcdResult:
+        """Carry the request to an endpoint that answers.
+
+        Raises:
+            errors.EtcdException: the cluster's final word; or no endpoint answered; or a write
+                was sent and its outcome is not known.
+        """
+        return self._carry(request, self._pool())
+
+    def send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
+        """Send the request to this endpoint and no other."""
+        return self._carry(request, Pool([endpoint]))
+
+    def _carry(self, request: Request, pool: Pool) -> EtcdResult:
+        operation = _Operation(self._http, request, self.timeouts, pool, self._clock)
+        order = pool.order(self._clock())
+        if request.kind is Kind.READ and len(order) > 1:
+            return self._race(operation, order)
+        return self._walk(operation, order)
+
+    def _pool(self) -> Pool:
+        if self._found is None:
+            endpoints = self._find_endpoints()
+            self._found = Pool(endpoints if self._allow_failover else endpoints[:1])
+        return self._found
+
+    def _walk(self, operation: "_Operation", order: t.Sequence[Endpoint]) -> EtcdResult:
+        todo = deque(order)
+        while True:
+            endpoint = todo.popleft()
+            outcome = operation.attempt(endpoint)
+            if isinstance(outcome, EtcdResult):
+                operation.answered(endpoint)
+                return outcome
+            operation.failed(endpoint, outcome)
+            if not todo:
+                todo.extend(operation.worth_another_try())
+                self._sleep(PAUSE)
+
+    def _race(self, operation: "_Operation", order: t.Sequence[Endpoint]) -> EtcdResult:
+        race = self._new_race()
+        todo = deque(order)
+        running = []  # type: t.List[Endpoint]
+        delay = self._hedge_delay
+        while True:
+            if todo:
+                running.append(todo.popleft())
+                race.start(_call(operation, running[-1]))
+            returned = race.next(min(delay, operation.left()) if todo else operation.left())
+            if returned is None:
+                if operation.left() <= 0:
+                    raise operation.out_of_time(running)
+                delay *= 2
+                continue
+            endpoint, outcome = returned
+            running.remove(endpoint)
+            if isinstance(outcome, EtcdResult):
+                operation.answered(endpoint, stalled=running)
+                return outcome
+            operation.failed(endpoint, outcome, stalled=running)
+            if not todo and not running:
+                todo.extend(operation.worth_another_try())
+                self._sleep(PAUSE)
+
+
+def _call(operation: "_Operation", endpoint: Endpoint) -> t.Callable[[], t.Any]:
+    return lambda: (endpoint, operation.attempt(endpoint))
+
+
+class _Operation:
+    """One request on its way: its budget, its attempts, and what became of them."""
+
+    def __init__(
+        self,
+        http: ExchangesRequests,
+        request: Request,
+        timeouts: Timeouts,
+        pool: Pool,
+        clock: t.Callable[[], float],
+    ) -> None:
+        self._http = http
+        self._request = request
+        self._timeouts = timeouts
+        self._pool = pool
+        self._clock = clock
+        self._deadline = clock() + timeouts.total
+        self._sent_to = []  # type: t.List[Endpoint]
+        self._tried_twice = False
+        self._failures = {}  # type: t.Dict[Endpoint, t.Tuple[Failure, Exception]]
+
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return self._deadline - self._clock()
+
+    def attempt(self, endpoint: Endpoint) -> Outcome:
+        """Send the request once; the outcome is returned, not raised, so that it can cross threads."""
+        left = self.left()
+        if left <= 0:
+            return AttemptFailed(Failure.NOT_SENT, "not tried, no time was left")
+        self._sent_to.append(endpoint)
+        try:
+            answer = self._http.exchange(
+                endpoint,
+                self._request,
+                connect=min(self._timeouts.connect, left),
+                read=min(self._timeouts.read, left),
+            )
+            body = _wire.decode(self._request, answer)
+        except (AttemptFailed, errors.EtcdException, errors.ClientException) as exc:
+            return exc
+        return EtcdResult(
+            body, answer.headers, endpoint=endpoint.url, attempts=len(self._sent_to)
+        )
+
+    def answered(self, endpoint: Endpoint, stalled: t.Sequence[Endpoint] = ()) -> None:
+        """This endpoint answered, while those still had not."""
+        self._pool.answered(endpoint)
+        for other in stalled:
+            self._pool.failed(other, self._clock())
+
+    def failed(
+        self, endpoint: Endpoint, exc: Exception, stalled: t.Sequence[Endpoint] = ()
+    ) -> None:
+        """This attempt gave no result: returns if the next endpoint may be asked, else raises."""
+        if isinstance(exc, errors.ClientException):
+            raise exc
+        failure = _retry.failure_of(exc)
+        verdict = _retry.verdict(self._request.kind, failure)
+        if verdict is _retry.Verdict.FINAL:
+            self.answered(endpoint, stalled)
+            raise exc
+        self._raise_if_watch_began(endpoint, exc)
+        self._pool.failed(endpoint, self._clock())
+        if verdict is _retry.Verdict.UNKNOWN:
+            raise errors.EtcdOutcomeUnknown(
+                "%s was sent and %s; it may or may not have been carried out"
+                % (self._request, _reason(exc)),
+                http_status=getattr(exc, "http_status", None),
+                endpoint=endpoint.url,
+            ) from exc
+        self._failures[endpoint] = (failure, exc)
+
+    def worth_another_try(self) -> t.List[Endpoint]:
+        """The endpoints to ask a second time, once every one has failed; raises if there is none."""
+        passing = [
+            endpoint
+            for endpoint, (failure, unused) in self._failures.items()
+            if failure in _retry.PASSING
+        ]
+        if not passing or self._tried_twice or self._request.kind is not Kind.READ:
+            raise self._given_up()
+        self._tried_twice = True
+        return passing
+
+    def out_of_time(self, running: t.Sequence[Endpoint]) -> errors.EtcdException:
+        """The error for a budget that ran out while these had not answered."""
+        for endpoint in running:
+            self._pool.failed(endpoint, self._clock())
+            self._failures[endpoint] = (
+                Failure.TIMEOUT,
+                AttemptFailed(Failure.TIMEOUT, "no answer in time"),
+            )
+        return self._given_up()
+
+    def _given_up(self) -> errors.EtcdException:
+        reasons = [(endpoint.url, _reason(exc)) for endpoint, (unused, exc) in self._failures.items()]
+        for unused, exc in self._failures.values():
+            if isinstance(exc, errors.EtcdException):
+                # An endpoint that answers with an error says more than one that is silent.
+                exc.errors = tuple(reasons)
+                return exc
+        failures = {failure for failure, unused in self._failures.values()}
+        found = errors.EtcdUnreachable  # type: t.Type[errors.EtcdUnreachable]
+        if failures == {Failure.TLS}:
+            found = errors.EtcdTLSFailure
+        elif self.left() <= 0 or failures == {Failure.TIMEOUT}:
+            found = errors.EtcdTimeout
+        return found("no endpoint answered %s" % self._request, errors=reasons)
+
+    def _raise_if_watch_began(self, endpoint: Endpoint, exc: Exception) -> None:
+        """A watch whose head came is not sent elsewhere as it was, but from the index it began at."""
+        index = None
+        if isinstance(exc, (AttemptFailed, errors.EtcdEmptyResponse)):
+            index = exc.index
+        if self._request.kind is Kind.WAIT and index is not None:
+            raise errors.EtcdWatchTimeout(
+                "%s ended without an event: %s" % (self._request, _reason(exc)),
+                index=index,
+                endpoint=endpoint.url,
+            ) from exc
+
+
+def _reason(exc: Exception) -> str:
+    return exc.reason if isinstance(exc, AttemptFailed) else str(exc)

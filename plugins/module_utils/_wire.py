@@ -1,0 +1,340 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The v2 wire format: encoding requests, decoding answers, naming errors. Pure.
+
+PRIVATE to the collection: it can change at any time.
+
+Sources: etcd's Documentation/v2/{api,members_api,auth_api,errorcode}.md, and answers of etcd
+3.4.23 and 3.5.1 where those are silent or out of date.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+from urllib.parse import quote, urlencode
+
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    Answer,
+    Api,
+    Kind,
+    Request,
+)
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+
+#: Bytes of path and query. A server's plain HTTP port resets a new connection whose request line
+#: exceeds 4096 bytes (observed); less is left for the method and the protocol.
+MAX_TARGET = 4000
+
+#: Bytes of a form: a server refuses more, and cuts the connection (Go's limit for forms).
+MAX_FORM = 10 * 1024 * 1024
+
+#: Seconds. The server keeps the moment of expiry as nanoseconds since 1970 in 63 bits, and stores
+#: something else, silently, where they overflow (observed: 9223372036 is stored without expiry).
+#: What is left holds for every clock before the year 2106.
+MAX_TTL = 2**63 // 10**9 - 2**32
+
+_MAX_INDEX = 2**64 - 1
+
+Fields = t.Mapping[str, t.Union[str, int, bool, None]]
+
+
+def canonical_key(key: t.Any) -> str:
+    """The one form of a key: a leading slash, no trailing slash; the root is "/".
+
+    Raises:
+        errors.ClientException: it is no text, is empty, has an empty, "." or ".." segment (the
+            server would answer with a redirect to another key), or cannot be UTF-8.
+    """
+    if not isinstance(key, str):
+        raise errors.ClientException("a key is a string, not %s" % type(key).__name__)
+    if not key:
+        raise errors.ClientException('the key is empty; write "/" for the root directory')
+    if key == "/":
+        return "/"
+    path = key[key.startswith("/") : len(key) - key.endswith("/")]
+    for segment in path.split("/"):
+        if segment in ("", ".", ".."):
+            raise errors.ClientException(
+                "the key %s has %s; write each directory's name once, between single slashes"
+                % (_shown(key), "the segment " + segment if segment else "an empty segment")
+            )
+    text_bytes(path, "the key %s" % _shown(key))
+    return "/" + path
+
+
+def _shown(text: str) -> str:
+    return json.dumps(text if len(text) <= 120 else text[:120] + "...")
+
+
+def text_bytes(text: str, what: str) -> bytes:
+    """The text in UTF-8.
+
+    Raises:
+        errors.ClientException: it holds what UTF-8 cannot (a lone surrogate, as undecodable bytes
+            become in Python).
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise errors.ClientException(
+            "%s is not valid UTF-8, and etcd v2 stores text only; encode binary data, for example"
+            " with base64" % what
+        ) from exc
+
+
+def value_text(value: t.Any) -> str:
+    """The text of a value.
+
+    Raises:
+        errors.ClientException: it is neither text nor a whole number, or cannot be UTF-8.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise errors.ClientException(
+            "a value is a string, not %s; convert it first, for example with json.dumps()"
+            % type(value).__name__
+        )
+    text = str(value)
+    text_bytes(text, "the value")
+    return text
+
+
+def _whole(value: t.Any, what: str, low: int, high: int, hint: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise errors.ClientException(
+            "%s is a whole number from %d to %d, not %r; %s" % (what, low, high, value, hint)
+        )
+    return value
+
+
+def ttl_seconds(ttl: t.Any) -> int:
+    """A time to live in seconds, at least 1.
+
+    Raises:
+        errors.ClientException: it is no whole number, below 1 (the server would expire the key
+            at once), or so large that the server would store another one.
+    """
+    return _whole(ttl, "ttl", 1, MAX_TTL, "leave it out for none")
+
+
+def index_number(index: t.Any, what: str) -> int:
+    """An index of the store, at least 1.
+
+    Raises:
+        errors.ClientException: it is none. 0 is refused because the server ignores prevIndex=0
+            and writes unconditionally (observed).
+    """
+    return _whole(index, what, 1, _MAX_INDEX, "leave it out for no condition on the index")
+
+
+def _query(fields: Fields) -> str:
+    text = _form(fields)
+    return "?" + text if text else ""
+
+
+def _form(fields: Fields) -> str:
+    return urlencode(
+        {
+            name: ("true" if value else "false") if isinstance(value, bool) else value
+            for name, value in fields.items()
+            if value is not None
+        }
+    )
+
+
+def _target(path: str, fields: Fields, what: str) -> str:
+    target = path + _query(fields)
+    if len(target) > MAX_TARGET:
+        raise errors.ClientException(
+            "%s takes %d bytes when it is sent, and a server drops requests of over %d; shorten"
+            " the key, or compare by index instead of by value" % (what, len(target), MAX_TARGET)
+        )
+    return target
+
+
+def keys_path(prefix: str, key: t.Any) -> str:
+    """Path of a key: each segment percent-encoded, so that every character of it survives."""
+    return "/%s/keys%s" % (prefix, quote(canonical_key(key), safe="/"))
+
+
+def read_key(prefix: str, key: t.Any, fields: Fields) -> Request:
+    target = _target(keys_path(prefix, key), fields, "reading this key")
+    return Request(Kind.READ, Api.KEYS, "GET", target)
+
+
+def wait_key(
+    prefix: str, key: t.Any, fields: Fields, read_timeout: t.Optional[float]
+) -> Request:
+    target = _target(keys_path(prefix, key), dict(fields, wait=True), "watching this key")
+    return Request(Kind.WAIT, Api.KEYS, "GET", target, read_timeout=read_timeout)
+
+
+def write_key(prefix: str, key: t.Any, fields: Fields, method: str = "PUT") -> Request:
+    body = _form(fields).encode("ascii")
+    if len(body) > MAX_FORM:
+        raise errors.ClientException(
+            "the value takes %d bytes when it is sent, and a server refuses more than %d; split it"
+            % (len(body), MAX_FORM)
+        )
+    target = _target(keys_path(prefix, key), {}, "writing this key")
+    return Request(Kind.WRITE, Api.KEYS, method, target, body, FORM)
+
+
+def delete_key(prefix: str, key: t.Any, fields: Fields) -> Request:
+    """The conditions go into the query: a server ignores the body of a DELETE (observed)."""
+    target = _target(keys_path(prefix, key), fields, "deleting this key")
+    return Request(Kind.WRITE, Api.KEYS, "DELETE", target)
+
+
+def read_api(api: Api, path: str) -> Request:
+    return Request(Kind.READ, api, "GET", path)
+
+
+def write_api(
+    api: Api, method: str, path: str, body: t.Optional[t.Mapping[str, t.Any]] = None
+) -> Request:
+    if body is None:
+        return Request(Kind.WRITE, api, method, path)
+    return Request(Kind.WRITE, api, method, path, json.dumps(body).encode("ascii"), JSON)
+
+
+def path_segment(text: t.Any, what: str) -> str:
+    """A name (user, role, member id) as one segment of a path.
+
+    Raises:
+        errors.ClientException: it is no text, is empty, or holds a slash, or is "." or "..".
+    """
+    if not isinstance(text, str) or not text or "/" in text or text in (".", ".."):
+        raise errors.ClientException(
+            "%s is a text without slashes, not %r" % (what, text)
+        )
+    text_bytes(text, what)
+    return quote(str(text), safe="")
+
+
+def basic_authorization(username: str, password: str) -> str:
+    """The Authorization header; both travel as UTF-8, which is what the server compares with.
+
+    Raises:
+        errors.ClientException: the user name holds a colon, which ends it on the wire.
+    """
+    if ":" in username:
+        raise errors.ClientException("a user name cannot hold a colon")
+    pair = text_bytes(username, "the user name") + b":" + text_bytes(password, "the password")
+    return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+#: (family, status) -> class, for error answers that carry no etcd error code.
+_UNNUMBERED = {
+    (Api.MEMBERS, 404): errors.EtcdMemberNotFound,
+    (Api.MEMBERS, 409): errors.EtcdMemberExists,
+    (Api.MEMBERS, 410): errors.EtcdMemberRemoved,
+    (Api.AUTH, 404): errors.EtcdAuthNotFound,
+    (Api.AUTH, 409): errors.EtcdAuthConflict,
+    (Api.AUTH, 400): errors.EtcdAuthError,
+    (Api.AUTH, 403): errors.EtcdAuthError,
+    (Api.STATS, 403): errors.EtcdNotLeader,
+}  # type: t.Dict[t.Tuple[Api, int], t.Type[errors.EtcdException]]
+
+_EMPTY_IS_FINE = (Api.MEMBERS, Api.AUTH)
+
+
+def decode(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
+    """The body of a successful answer.
+
+    Raises:
+        errors.EtcdException: the class that the answer stands for.
+    """
+    status = answer.status
+    if status < 300 or (request.api is Api.SERVER and status == 503):
+        return _success(request, answer)
+    body = _json_object(answer.body)
+    if isinstance(body, dict) and isinstance(body.get("errorCode"), int):
+        code = body["errorCode"]
+        found = errors.BY_CODE.get(code, errors.EtcdException)
+        raise found(
+            str(body.get("message") or "etcd error %d" % code),
+            code=code,
+            cause=body.get("cause"),
+            index=body.get("index"),
+            http_status=status,
+            endpoint=answer.endpoint.url,
+        )
+    raise _unnumbered(request, answer, body)
+
+
+def _success(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
+    if not answer.body.strip():
+        if request.api in _EMPTY_IS_FINE and request.kind is Kind.WRITE:
+            return {}
+        raise errors.EtcdEmptyResponse(
+            "the answer to %s is empty" % request,
+            index=header_number(answer.headers, "X-Etcd-Index"),
+            http_status=answer.status,
+            endpoint=answer.endpoint.url,
+        )
+    body = _json_object(answer.body)
+    if body is None or (request.api is Api.KEYS and not isinstance(body.get("action"), str)):
+        raise _not_etcd(request, answer)
+    return body
+
+
+def _unnumbered(
+    request: Request, answer: Answer, body: t.Optional[t.Mapping[str, t.Any]]
+) -> errors.EtcdException:
+    status = answer.status
+    message = body.get("message") if body is not None else None
+    about = {"http_status": status, "endpoint": answer.endpoint.url}  # type: t.Dict[str, t.Any]
+    if status < 400:
+        return errors.EtcdInvalidResponse(
+            "the answer to %s is a redirect to %s, which is not followed"
+            % (request, answer.headers.get("Location")),
+            **about
+        )
+    if status == 404 and message is None:
+        if request.api is Api.SERVER:
+            return errors.EtcdInvalidResponse("%s is not known there" % request, **about)
+        return errors.EtcdV2NotServed(
+            "the v2 API is not served there: start etcd 3.4 or 3.5 with --enable-v2=true"
+            " (etcd 3.6 and newer have no v2 API)",
+            **about
+        )
+    said = str(message) if message else "%s was answered with HTTP %d" % (request, status)
+    if status == 401:
+        return errors.EtcdUnauthorized(said, **about)
+    if status >= 500:
+        if request.api is Api.MEMBERS and request.kind is Kind.WRITE and message:
+            return errors.EtcdReconfigurationRefused(said, **about)
+        if message == "During election":
+            return errors.EtcdNoLeader(said, **about)
+        return errors.EtcdServerError(said, **about)
+    if message is None:
+        return errors.EtcdRefused(said, **about)
+    return _UNNUMBERED.get((request.api, status), errors.EtcdRefused)(said, **about)
+
+
+def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
+    try:
+        parsed = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _not_etcd(request: Request, answer: Answer) -> errors.EtcdInvalidResponse:
+    start = re.sub(r"\s+", " ", answer.body[:80].decode("utf-8", "replace")).strip()
+    return errors.EtcdInvalidResponse(
+        "the answer to %s is not what etcd speaks; it starts with %s" % (request, _shown(start)),
+        http_status=answer.status,
+        endpoint=answer.endpoint.url,
+    )

@@ -1,0 +1,195 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The etcd v2 client.
+
+This file is PUBLIC and follows semantic versioning. It needs no Ansible at run time::
+
+    from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+
+    client = Client(["10.0.1.10", "10.0.1.11", "10.0.1.12"])
+    client.write("/message", "Hello world")
+    client.read("/message").node["value"]
+
+What can go wrong is in errors.py. How requests move between endpoints is in _transport.py and
+_retry.py.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils import (
+    _discovery,
+    _endpoints,
+    _wire,
+    errors,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import (
+    AuthApi,
+    Permissions,
+    Role,
+    User,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
+from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import KeysApi
+from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Member, Node
+from ansible_collections.quorum.etcd.plugins.module_utils._transport import (
+    ExchangesRequests,
+    Transport,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    Endpoint,
+    Request,
+    Timeouts,
+    Tls,
+)
+
+__all__ = ("Client", "EtcdResult", "Member", "Node", "Permissions", "Role", "User")
+
+Hosts = t.Union[str, t.Sequence[t.Union[str, t.Tuple[str, int]]]]
+
+
+def _no_warning(text: str) -> None:
+    """Where nobody listens for warnings."""
+
+
+class Client(KeysApi, ClusterApi, AuthApi):
+    """A client of one cluster. Making one does no I/O; it may be shared by threads.
+
+    Args:
+        host: one endpoint or several: host names, addresses, ``host:port``, URLs, or
+            (host, port) pairs.
+        port: port of the endpoints that name none.
+        srv_domain: find the endpoints by DNS SRV records of this domain instead.
+        version_prefix: first segment of the API's paths.
+        allow_reconnect: go on to the next endpoint when one gives no answer.
+        protocol: ``http`` or ``https``, for the endpoints that name none.
+        srv_name: suffix of the SRV service, where one domain publishes several clusters.
+        srv_allow_insecure: use http endpoints from SRV records where https ones exist too.
+        ca_cert, client_cert, client_key: paths of PEM files. Without ca_cert, the authorities
+            that come with requests are trusted.
+        validate_certs: False to accept any certificate.
+        username, password: for basic authentication.
+        connect_timeout, timeout, total_timeout: seconds to connect, to wait for one answer, and
+            for one operation with all its endpoints and attempts.
+        hedge_delay: seconds without an answer after which a read is sent to a second endpoint.
+        use_proxy: whether the proxy settings of the environment apply.
+        warn: is told in a sentence what the caller should know and what is no error.
+        clock, sleep, resolver, http: monotonic seconds; how to wait; a dnspython Resolver; what
+            sends one request to one endpoint. For tests and special surroundings.
+
+    Raises:
+        errors.ClientException: an argument is wrong, or two exclude each other.
+    """
+
+    def __init__(
+        self,
+        host: t.Optional[Hosts] = None,
+        port: int = 2379,
+        srv_domain: t.Optional[str] = None,
+        version_prefix: str = "v2",
+        allow_reconnect: bool = True,
+        protocol: str = "http",
+        *,
+        srv_name: t.Optional[str] = None,
+        srv_allow_insecure: bool = False,
+        ca_cert: t.Optional[str] = None,
+        client_cert: t.Optional[str] = None,
+        client_key: t.Optional[str] = None,
+        validate_certs: bool = True,
+        username: t.Optional[str] = None,
+        password: t.Optional[str] = None,
+        connect_timeout: float = 2.0,
+        timeout: float = 10.0,
+        total_timeout: float = 30.0,
+        hedge_delay: float = 0.1,
+        use_proxy: bool = False,
+        warn: t.Callable[[str], None] = _no_warning,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+        resolver: t.Any = None,
+        http: t.Optional[ExchangesRequests] = None,
+    ) -> None:
+        if host is not None and srv_domain is not None:
+            raise errors.ClientException(
+                "endpoints are given, and a domain to find them by; leave out one of the two"
+            )
+        if srv_name is not None and srv_domain is None:
+            raise errors.ClientException("srv_name needs srv_domain")
+        if (client_cert is None) != (client_key is None):
+            raise errors.ClientException(
+                "client_cert and client_key belong together; give both or neither"
+            )
+        if password is not None and username is None:
+            raise errors.ClientException("a password needs a username")
+        for name, seconds in (
+            ("connect_timeout", connect_timeout),
+            ("timeout", timeout),
+            ("total_timeout", total_timeout),
+            ("hedge_delay", hedge_delay),
+        ):
+            _positive(name, seconds)
+
+        if srv_domain is None:
+            hosts = ["127.0.0.1"] if host is None else [host] if isinstance(host, str) else host
+            given = _endpoints.parse_all(hosts, port=port, protocol=protocol)
+
+        def find_endpoints() -> t.Sequence[Endpoint]:
+            if srv_domain is None:
+                return given
+            return _discovery.discover(
+                srv_domain,
+                name=srv_name,
+                allow_insecure=srv_allow_insecure,
+                resolve=_discovery.system_resolve(timeout, resolver),
+                choose=_discovery.random_up_to,
+                warn=warn,
+            )
+
+        authorization = None
+        if username is not None:
+            authorization = _wire.basic_authorization(username, password or "")
+        self._prefix = version_prefix.strip("/")
+        self._clock = clock
+        self._transport = Transport(
+            http
+            or Http(
+                tls=Tls(ca_cert, client_cert, client_key, validate_certs),
+                authorization=authorization,
+                use_proxy=use_proxy,
+            ),
+            find_endpoints,
+            timeouts=Timeouts(connect_timeout, timeout, total_timeout),
+            hedge_delay=hedge_delay,
+            allow_failover=allow_reconnect,
+            clock=clock,
+            sleep=sleep,
+        )
+
+    def endpoints(self) -> t.Tuple[str, ...]:
+        """URLs of all endpoints, the one that would be asked first at the head.
+
+        Raises:
+            errors.EtcdDiscoveryFailed: DNS discovery gave none.
+        """
+        return tuple(endpoint.url for endpoint in self._transport.endpoints())
+
+    def _all_endpoints(self) -> t.Sequence[Endpoint]:
+        return self._transport.endpoints()
+
+    def _send(self, request: Request) -> EtcdResult:
+        return self._transport.send(request)
+
+    def _send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
+        return self._transport.send_to(endpoint, request)
+
+
+def _positive(name: str, seconds: t.Any) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise errors.ClientException(
+            "%s is a number of seconds above 0, not %r" % (name, seconds)
+        )
