@@ -18,7 +18,7 @@ import re
 import typing as t
 from urllib.parse import quote, urlencode
 
-from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
@@ -37,102 +37,7 @@ MAX_TARGET = 4000
 #: Bytes of a form: a server refuses more, and cuts the connection (Go's limit for forms).
 MAX_FORM = 10 * 1024 * 1024
 
-#: Seconds. The server keeps the moment of expiry as nanoseconds since 1970 in 63 bits, and stores
-#: something else, silently, where they overflow (observed: 9223372036 is stored without expiry).
-#: What is left holds for every clock before the year 2106.
-MAX_TTL = 2**63 // 10**9 - 2**32
-
-_MAX_INDEX = 2**64 - 1
-
 Fields = t.Mapping[str, t.Union[str, int, bool, None]]
-
-
-def canonical_key(key: t.Any) -> str:
-    """The one form of a key: a leading slash, no trailing slash; the root is "/".
-
-    Raises:
-        errors.ClientException: it is no text, is empty, has an empty, "." or ".." segment (the
-            server would answer with a redirect to another key), or cannot be UTF-8.
-    """
-    if not isinstance(key, str):
-        raise errors.ClientException("a key is a string, not %s" % type(key).__name__)
-    if not key:
-        raise errors.ClientException('the key is empty; write "/" for the root directory')
-    if key == "/":
-        return "/"
-    path = key[key.startswith("/") : len(key) - key.endswith("/")]
-    for segment in path.split("/"):
-        if segment in ("", ".", ".."):
-            raise errors.ClientException(
-                "the key %s has %s; write each directory's name once, between single slashes"
-                % (_shown(key), "the segment " + segment if segment else "an empty segment")
-            )
-    text_bytes(path, "the key %s" % _shown(key))
-    return "/" + path
-
-
-def _shown(text: str) -> str:
-    return json.dumps(text if len(text) <= 120 else text[:120] + "...")
-
-
-def text_bytes(text: str, what: str) -> bytes:
-    """The text in UTF-8.
-
-    Raises:
-        errors.ClientException: it holds what UTF-8 cannot (a lone surrogate, as undecodable bytes
-            become in Python).
-    """
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as exc:
-        raise errors.ClientException(
-            "%s is not valid UTF-8, and etcd v2 stores text only; encode binary data, for example"
-            " with base64" % what
-        ) from exc
-
-
-def value_text(value: t.Any) -> str:
-    """The text of a value.
-
-    Raises:
-        errors.ClientException: it is neither text nor a whole number, or cannot be UTF-8.
-    """
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise errors.ClientException(
-            "a value is a string, not %s; convert it first, for example with json.dumps()"
-            % type(value).__name__
-        )
-    text = str(value)
-    text_bytes(text, "the value")
-    return text
-
-
-def _whole(value: t.Any, what: str, low: int, high: int, hint: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise errors.ClientException(
-            "%s is a whole number from %d to %d, not %r; %s" % (what, low, high, value, hint)
-        )
-    return value
-
-
-def ttl_seconds(ttl: t.Any) -> int:
-    """A time to live in seconds, at least 1.
-
-    Raises:
-        errors.ClientException: it is no whole number, below 1 (the server would expire the key
-            at once), or so large that the server would store another one.
-    """
-    return _whole(ttl, "ttl", 1, MAX_TTL, "leave it out for none")
-
-
-def index_number(index: t.Any, what: str) -> int:
-    """An index of the store, at least 1.
-
-    Raises:
-        errors.ClientException: it is none. 0 is refused because the server ignores prevIndex=0
-            and writes unconditionally (observed).
-    """
-    return _whole(index, what, 1, _MAX_INDEX, "leave it out for no condition on the index")
 
 
 def _query(fields: Fields) -> str:
@@ -162,7 +67,7 @@ def _target(path: str, fields: Fields, what: str) -> str:
 
 def keys_path(prefix: str, key: t.Any) -> str:
     """Path of a key: each segment percent-encoded, so that every character of it survives."""
-    return "/%s/keys%s" % (prefix, quote(canonical_key(key), safe="/"))
+    return "/%s/keys%s" % (prefix, quote(_limits.canonical_key(key), safe="/"))
 
 
 def read_key(prefix: str, key: t.Any, fields: Fields) -> Request:
@@ -216,7 +121,7 @@ def path_segment(text: t.Any, what: str) -> str:
         raise errors.ClientException(
             "%s is a text without slashes, not %r" % (what, text)
         )
-    text_bytes(text, what)
+    _limits.text_bytes(text, what)
     return quote(str(text), safe="")
 
 
@@ -228,7 +133,7 @@ def basic_authorization(username: str, password: str) -> str:
     """
     if ":" in username:
         raise errors.ClientException("a user name cannot hold a colon")
-    pair = text_bytes(username, "the user name") + b":" + text_bytes(password, "the password")
+    pair = _limits.text_bytes(username, "the user name") + b":" + _limits.text_bytes(password, "the password")
     return "Basic " + base64.b64encode(pair).decode("ascii")
 
 
@@ -334,7 +239,7 @@ def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
 def _not_etcd(request: Request, answer: Answer) -> errors.EtcdInvalidResponse:
     start = re.sub(r"\s+", " ", answer.body[:80].decode("utf-8", "replace")).strip()
     return errors.EtcdInvalidResponse(
-        "the answer to %s is not what etcd speaks; it starts with %s" % (request, _shown(start)),
+        "the answer to %s is not what etcd speaks; it starts with %s" % (request, _limits.shown(start)),
         http_status=answer.status,
         endpoint=answer.endpoint.url,
     )

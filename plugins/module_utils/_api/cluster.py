@@ -22,6 +22,7 @@ class ClusterApi:
     _prefix: str
     _send: t.Callable[[Request], EtcdResult]
     _send_to: t.Callable[[Endpoint, Request], EtcdResult]
+    _all_endpoints: t.Callable[[], t.Sequence[Endpoint]]
 
     def members(self) -> t.Tuple[Member, ...]:
         """All members, as the member that answers knows them (also without a quorum)."""
@@ -124,9 +125,6 @@ class ClusterApi:
     def stats_store(self) -> EtcdResult:
         """Counters of the member that answers, in `body`; each member counts for itself."""
         return self._stats("store")
-
-    def _all_endpoints(self) -> t.Sequence[Endpoint]:
-        raise NotImplementedError
 
     def _stats(self, name: str) -> EtcdResult:
         return self._send(_wire.read_api(Api.STATS, "/%s/stats/%s" % (self._prefix, name)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _wire, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Request
 
@@ -109,7 +109,7 @@ class KeysApi:
         self, key: str, index: t.Optional[int], recursive: bool, timeout: t.Optional[float]
     ) -> EtcdResult:
         if index is not None:
-            _wire.index_number(index, "the index to wait for")
+            _limits.index_number(index, "the index to wait for")
         deadline = None if timeout is None else self._clock() + timeout
         while True:
             left = RENEW_WATCH if deadline is None else min(deadline - self._clock(), RENEW_WATCH)
@@ -122,7 +122,7 @@ class KeysApi:
                     index = exc.index + 1
                 if deadline is not None and self._clock() >= deadline:
                     raise errors.EtcdWatchTimeout(
-                        "no event on %s in %g seconds" % (_wire.canonical_key(key), timeout),
+                        "no event on %s in %g seconds" % (_limits.canonical_key(key), timeout),
                         index=None if index is None else index - 1,
                         endpoint=exc.endpoint,
                     ) from exc
@@ -159,7 +159,7 @@ class KeysApi:
         Raises:
             errors.EtcdNotDir: the directory is a key with a value.
         """
-        fields = {"value": _wire.value_text(value), "ttl": _ttl(ttl)}
+        fields = {"value": _limits.value_text(value), "ttl": _ttl(ttl)}
         return self._send(_wire.write_key(self._prefix, directory, fields, method="POST"))
 
     def compare_and_swap(
@@ -267,7 +267,7 @@ class KeysApi:
             errors.EtcdTestFailed: the index differs.
         """
         fields = {
-            "ttl": _wire.ttl_seconds(ttl),
+            "ttl": _limits.ttl_seconds(ttl),
             "refresh": True,
             "prevExist": True,
         }
@@ -282,12 +282,12 @@ class KeysApi:
         ttl: t.Optional[int],
         conditions: t.Mapping[str, t.Any],
     ) -> EtcdResult:
-        fields = dict(conditions, value=_wire.value_text(value), ttl=_ttl(ttl))
+        fields = dict(conditions, value=_limits.value_text(value), ttl=_ttl(ttl))
         return self._send(_wire.write_key(self._prefix, key, fields))
 
 
 def _ttl(ttl: t.Optional[int]) -> t.Optional[int]:
-    return None if ttl is None else _wire.ttl_seconds(ttl)
+    return None if ttl is None else _limits.ttl_seconds(ttl)
 
 
 def _conditions(prev_value: t.Optional[str], prev_index: t.Optional[int]) -> t.Dict[str, t.Any]:
@@ -297,9 +297,9 @@ def _conditions(prev_value: t.Optional[str], prev_index: t.Optional[int]) -> t.D
             raise errors.ClientException(
                 "the server does not compare with an empty prev_value; use prev_index"
             )
-        conditions["prevValue"] = _wire.value_text(prev_value)
+        conditions["prevValue"] = _limits.value_text(prev_value)
     if prev_index is not None:
-        conditions["prevIndex"] = _wire.index_number(prev_index, "prev_index")
+        conditions["prevIndex"] = _limits.index_number(prev_index, "prev_index")
     return conditions
 
 

@@ -1,0 +1,76 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a plan decides, and the states that it decides between.
+
+PRIVATE to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import enum
+import typing as t
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """A key or directory as a quorum read found it.
+
+    Attributes:
+        value: None for a directory.
+        ttl: seconds left, 0 for one that is about to be swept, None without a TTL.
+    """
+
+    value: t.Optional[str]
+    is_dir: bool
+    ttl: t.Optional[int]
+    expiration: t.Optional[str]
+    created_index: int
+    modified_index: int
+
+
+class ActionKind(enum.Enum):
+    """The writes that there are."""
+
+    NOTHING = "nothing"
+    CREATE = "create"
+    SWAP = "swap"
+    REFRESH = "refresh"
+    DELETE = "delete"
+    ENQUEUE = "enqueue"
+
+
+@dataclass(frozen=True)
+class KeyAction:
+    """One write to one key, with the state that it was planned on.
+
+    Attributes:
+        before: what the quorum read found; the write is carried out only while that holds.
+            None: no such key.
+        value: the value to write (CREATE, SWAP, ENQUEUE).
+        ttl: seconds to live after the write, None for ever.
+    """
+
+    kind: ActionKind
+    key: str
+    before: t.Optional[KeyState]
+    value: t.Optional[str] = None
+    ttl: t.Optional[int] = None
+
+    @property
+    def changes(self) -> bool:
+        return self.kind is not ActionKind.NOTHING
+
+
+class Refusal(Exception):
+    """A task that must fail without a write; the message says why and what to do.
+
+    Attributes:
+        state: what was found, if the task's failure should show it.
+    """
+
+    def __init__(self, message: str, state: t.Optional[KeyState] = None) -> None:
+        super().__init__(message)
+        self.state = state

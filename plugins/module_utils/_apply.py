@@ -1,0 +1,309 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read, plan, write: bringing a key to the state that a task wishes.
+
+PRIVATE to the collection: it can change at any time.
+
+Every write carries the condition that it was planned under, so of two writers that race one loses
+and knows it; the loser reads and plans again. A write whose answer never came is settled by what
+the cluster says afterwards: its event history tells which write followed the index that ours was
+planned on, and only one write can.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
+    ActionKind,
+    KeyAction,
+    KeyState,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
+
+#: How many times a task reads and plans anew after it has lost a race.
+ATTEMPTS = 10
+
+#: Seconds to wait for an event that, if there is one, has happened already.
+_HISTORY_WAIT = 0.5
+
+Plan = t.Callable[[t.Optional[KeyState]], KeyAction]
+
+
+class KeyClient(t.Protocol):
+    """What this file needs of `client.Client`."""
+
+    def read(
+        self,
+        key: str,
+        *,
+        quorum: bool = False,
+        wait: bool = False,
+        wait_index: t.Optional[int] = None,
+        timeout: t.Optional[float] = None,
+    ) -> EtcdResult: ...
+
+    def compare_and_swap(
+        self,
+        key: str,
+        value: str,
+        prev_value: t.Optional[str] = None,
+        prev_index: t.Optional[int] = None,
+        prev_exist: t.Optional[bool] = None,
+        ttl: t.Optional[int] = None,
+    ) -> EtcdResult: ...
+
+    def compare_and_delete(
+        self, key: str, prev_value: t.Optional[str] = None, prev_index: t.Optional[int] = None
+    ) -> EtcdResult: ...
+
+    def create_in_order(
+        self, directory: str, value: str, ttl: t.Optional[int] = None
+    ) -> EtcdResult: ...
+
+    def update_ttl(
+        self, key: str, ttl: int, prev_index: t.Optional[int] = None
+    ) -> EtcdResult: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a quorum read found: the key's state (None: no such key) and whence."""
+
+    state: t.Optional[KeyState]
+    etcd_index: int
+    endpoint: t.Optional[str]
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes:
+        action: what was decided.
+        reading: the read that it was decided on.
+        node: the key after the write, as the server answered; None without a write.
+        etcd_index, endpoint, attempts: of the last request that was answered.
+    """
+
+    action: KeyAction
+    reading: Reading
+    node: t.Optional[Node] = None
+    etcd_index: t.Optional[int] = None
+    endpoint: t.Optional[str] = None
+    attempts: int = 1
+
+
+class _LostRace(Exception):
+    """Another writer came between our read and our write; ours was not carried out."""
+
+
+#: What the server answers to a write whose condition no longer holds.
+_RACE = (
+    errors.EtcdTestFailed,
+    errors.EtcdNodeExist,
+    errors.EtcdKeyNotFound,
+    errors.EtcdNotFile,
+)
+
+
+def preview(client: KeyClient, key: str, plan: Plan) -> Outcome:
+    """What `converge` would do, without a write.
+
+    Raises:
+        errors.EtcdException: the key could not be read.
+        Refusal: from the plan.
+    """
+    return _observed(plan, _read(client, key))
+
+
+def converge(client: KeyClient, key: str, plan: Plan) -> Outcome:
+    """Read the key, plan, and carry out what was planned, again until no other writer interferes.
+
+    Raises:
+        errors.EtcdConflict: other writers interfered each time.
+        errors.EtcdOutcomeUnknown: a write was sent, and the cluster cannot tell what became of it.
+        errors.EtcdException: anything else that the cluster answers.
+        Refusal: from the plan.
+    """
+    outcome = _observed(plan, _read(client, key))
+    for unused in range(ATTEMPTS):
+        if not outcome.action.changes:
+            return outcome
+        try:
+            return _carry_out(client, outcome)
+        except _LostRace:
+            outcome = _observed(plan, _read(client, key))
+    found = outcome.reading.state
+    raise errors.EtcdConflict(
+        "%s was changed by another writer in each of %d attempts (its modified index is now %s)"
+        % (key, ATTEMPTS, "none" if found is None else found.modified_index),
+        index=outcome.reading.etcd_index,
+        endpoint=outcome.reading.endpoint,
+    )
+
+
+def _read(client: KeyClient, key: str) -> Reading:
+    try:
+        result = client.read(key, quorum=True)
+    except errors.EtcdKeyNotFound as exc:
+        return Reading(None, exc.index or 0, exc.endpoint, 1)
+    return Reading(
+        None if result.node is None else _state(result.node),
+        result.x_etcd_index or 0,
+        result.endpoint,
+        result.attempts,
+    )
+
+
+def _state(node: Node) -> KeyState:
+    return KeyState(
+        value=None if node.dir else node.value or "",
+        is_dir=node.dir,
+        ttl=node.ttl,
+        expiration=node.expiration,
+        created_index=node.created_index or 0,
+        modified_index=node.modified_index or 0,
+    )
+
+
+def _observed(plan: Plan, reading: Reading) -> Outcome:
+    return Outcome(
+        plan(reading.state),
+        reading,
+        etcd_index=reading.etcd_index,
+        endpoint=reading.endpoint,
+        attempts=reading.attempts,
+    )
+
+
+def _carry_out(client: KeyClient, planned: Outcome) -> Outcome:
+    """Write once, or as often as it takes to know that it was written once.
+
+    A copy that is sent again carries the condition of the first, so of the two, one at most is
+    carried out.
+    """
+    unknown = None  # type: t.Optional[errors.EtcdOutcomeUnknown]
+    for unused in range(ATTEMPTS):
+        try:
+            result = _write(client, planned.action)
+        except _RACE as exc:
+            # The write that came first may be an earlier copy of ours.
+            settled = _settle(client, planned, unknown) if unknown is not None else None
+            if settled is None:
+                raise _LostRace() from exc
+            return settled
+        except errors.EtcdOutcomeUnknown as exc:
+            if planned.action.kind is ActionKind.ENQUEUE:
+                raise
+            unknown = exc
+            settled = _settle(client, planned, unknown)
+            if settled is not None:
+                return settled
+        else:
+            return _written(planned, result, result.x_etcd_index)
+    raise unknown or _LostRace()
+
+
+def _written(planned: Outcome, result: EtcdResult, etcd_index: t.Optional[int]) -> Outcome:
+    return Outcome(
+        planned.action,
+        planned.reading,
+        node=result.node,
+        etcd_index=etcd_index,
+        endpoint=result.endpoint,
+        attempts=result.attempts,
+    )
+
+
+def _write(client: KeyClient, action: KeyAction) -> EtcdResult:
+    key, value = action.key, action.value or ""
+    if action.kind is ActionKind.ENQUEUE:
+        return client.create_in_order(key, value, ttl=action.ttl)
+    if action.before is None:
+        return client.compare_and_swap(key, value, prev_exist=False, ttl=action.ttl)
+    index = action.before.modified_index
+    if action.kind is ActionKind.DELETE:
+        return client.compare_and_delete(key, prev_index=index)
+    if action.kind is ActionKind.REFRESH and action.ttl is not None:
+        return client.update_ttl(key, action.ttl, prev_index=index)
+    return client.compare_and_swap(key, value, prev_index=index, ttl=action.ttl)
+
+
+def _settle(
+    client: KeyClient, planned: Outcome, unknown: errors.EtcdOutcomeUnknown
+) -> t.Optional[Outcome]:
+    """Find out what became of a write; None: nothing so far, and it may be sent again.
+
+    Raises:
+        _LostRace: another write came first, and ours was not carried out.
+        errors.EtcdOutcomeUnknown: there is no telling.
+    """
+    action, base = planned.action, planned.reading
+    try:
+        now = _read(client, action.key)
+        if base.state is not None and now.state == base.state:
+            return None
+        since = base.etcd_index if base.state is None else base.state.modified_index
+        events = _events(client, action.key, since, now.etcd_index)
+    except errors.EtcdEventIndexCleared as exc:
+        raise _no_telling(unknown, "the server has forgotten what happened since") from exc
+    except (errors.EtcdUnreachable, errors.EtcdServerError, errors.EtcdRaftInternal) as exc:
+        raise _no_telling(unknown, "reading the key back failed too: %s" % exc) from exc
+    for event in events:
+        if _is_ours(event, action):
+            return _written(planned, event, now.etcd_index)
+    if base.state is None and now.state is None:
+        return None
+    if action.kind is ActionKind.REFRESH and not events:
+        # A refresh makes no event: ours was carried out, or one that did the same.
+        return Outcome(
+            action, base, etcd_index=now.etcd_index, endpoint=now.endpoint, attempts=now.attempts
+        )
+    raise _LostRace()
+
+
+def _no_telling(unknown: errors.EtcdOutcomeUnknown, why: str) -> errors.EtcdOutcomeUnknown:
+    return errors.EtcdOutcomeUnknown(
+        "%s; %s" % (unknown.message, why),
+        http_status=unknown.http_status,
+        endpoint=unknown.endpoint,
+    )
+
+
+def _events(client: KeyClient, key: str, since: int, until: int) -> t.List[EtcdResult]:
+    """The events on the key after one index and up to another.
+
+    The quorum read that gave the second has made sure that the endpoint knows them all.
+
+    Raises:
+        errors.EtcdEventIndexCleared: the server has forgotten some.
+    """
+    events = []  # type: t.List[EtcdResult]
+    while since < until:
+        try:
+            event = client.read(key, wait=True, wait_index=since + 1, timeout=_HISTORY_WAIT)
+        except errors.EtcdWatchTimeout:
+            break
+        events.append(event)
+        since = event.node.modified_index or until if event.node is not None else until
+    return events
+
+
+def _is_ours(event: EtcdResult, action: KeyAction) -> bool:
+    """Whether this event is what our write makes of the key."""
+    node = event.node
+    if node is None or node.key != action.key:
+        return False
+    if action.before is None:
+        return event.action == "create" and node.value == action.value
+    if event.prev_node is None or event.prev_node.modified_index != action.before.modified_index:
+        return False
+    if action.kind is ActionKind.DELETE:
+        return event.action == "compareAndDelete"
+    return event.action == "compareAndSwap" and node.value == action.value

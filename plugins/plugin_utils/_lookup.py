@@ -1,0 +1,127 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where lookups meet Ansible: options, results and failures.
+
+PRIVATE to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import typing as t
+
+from ansible.errors import AnsibleLookupError
+from ansible.utils.display import Display
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _connection, _deps, errors
+from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Node
+
+_FAILURES = (errors.ClientException, errors.EtcdException, _deps.MissingLibrary)
+
+
+class OptionProvider(t.Protocol):
+    """What a lookup plugin offers of its options."""
+
+    def get_option(self, option: str) -> t.Any: ...
+
+
+class _Missing(Exception):
+    """There is no such key."""
+
+
+def look_up_keys(plugin: OptionProvider, terms: t.Sequence[t.Any]) -> t.List[t.Any]:
+    """One result for each term, in their order.
+
+    Raises:
+        AnsibleLookupError: a key could not be read, or is missing and that is to be an error.
+    """
+    missing = plugin.get_option("missing")
+    default = plugin.get_option("default")
+    if missing is None:
+        missing = "error" if default is None else "default"
+    # "from None" below: Ansible 2.19 and newer add the text of a cause to that of the error, 2.18
+    # does not, and the text is whole without it.
+    try:
+        client = _client(plugin)
+    except _FAILURES as exc:
+        raise AnsibleLookupError("quorum.etcd.etcd_key: %s" % exc) from None
+    found = []
+    for term in terms:
+        try:
+            found.append(_value(client, term, plugin))
+        except _Missing as exc:
+            if missing == "error":
+                raise AnsibleLookupError("quorum.etcd.etcd_key: %s" % exc) from None
+            if missing == "default":
+                found.append(default)
+        except _FAILURES as exc:
+            raise AnsibleLookupError("quorum.etcd.etcd_key: %s: %s" % (term, exc)) from None
+    return found
+
+
+def _client(plugin: OptionProvider) -> Client:
+    options = {name: plugin.get_option(name) for name in _connection.ARGUMENT_SPEC}
+    return _shared_client(os.getpid(), _connection.settings(options, os.environ))
+
+
+@functools.lru_cache(maxsize=8)
+def _shared_client(process: int, chosen: _connection.Settings) -> Client:
+    """The client with these settings in this process (a forked one must not share connections)."""
+    return _connection.connect(chosen, Display().warning)
+
+
+def _value(client: Client, term: t.Any, plugin: OptionProvider) -> t.Any:
+    if not isinstance(term, str):
+        raise errors.ClientException("a term is a key, which is a string; quote it")
+    recursive = plugin.get_option("recursive")
+    try:
+        result = client.read(term, recursive=recursive, quorum=plugin.get_option("quorum"))
+    except errors.EtcdKeyNotFound as exc:
+        raise _Missing("%s does not exist" % term) from exc
+    node = result.node
+    if node is None:
+        raise errors.EtcdInvalidResponse("the answer holds no key", endpoint=result.endpoint)
+    read_value = _json_value if plugin.get_option("from_json") else _text_value
+    if not node.dir:
+        return read_value(node)
+    if not recursive:
+        raise errors.ClientException("it is a directory; read it with recursive=true")
+    if plugin.get_option("layout") == "flat":
+        return dict(_leaves(node, read_value))
+    return _nested(node, read_value)
+
+
+def _text_value(node: Node) -> str:
+    return node.value or ""
+
+
+def _json_value(node: Node) -> t.Any:
+    try:
+        return json.loads(_text_value(node))
+    except ValueError as exc:
+        raise errors.ClientException(
+            "the value of %s is not JSON, and from_json is true (%s)" % (node.key, exc)
+        ) from exc
+
+
+def _nested(node: Node, read_value: t.Callable[[Node], t.Any]) -> t.Dict[str, t.Any]:
+    return {
+        child.key.rpartition("/")[2]: (
+            _nested(child, read_value) if child.dir else read_value(child)
+        )
+        for child in sorted(node.nodes, key=lambda child: child.key)
+    }
+
+
+def _leaves(
+    node: Node, read_value: t.Callable[[Node], t.Any]
+) -> t.Iterator[t.Tuple[str, t.Any]]:
+    for child in sorted(node.nodes, key=lambda child: child.key):
+        if child.dir:
+            yield from _leaves(child, read_value)
+        else:
+            yield child.key, read_value(child)
