@@ -104,8 +104,6 @@ from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import look_up
 class LookupModule(LookupBase):
     """The lookup plugin quorum.etcd.etcd_key."""
 
-    def run(
-        self, terms: t.List[t.Any], variables: t.Any = None, **kwargs: t.Any
-    ) -> t.List[t.Any]:
+    def run(self, terms: t.List[t.Any], variables: t.Any = None, **kwargs: t.Any) -> t.List[t.Any]:
         self.set_options(var_options=variables, direct=kwargs)
         return look_up_keys(self, terms)

@@ -65,9 +65,7 @@ class KeyClient(t.Protocol):
         self, directory: str, value: str, ttl: t.Optional[int] = None
     ) -> EtcdResult: ...
 
-    def update_ttl(
-        self, key: str, ttl: int, prev_index: t.Optional[int] = None
-    ) -> EtcdResult: ...
+    def update_ttl(self, key: str, ttl: int, prev_index: t.Optional[int] = None) -> EtcdResult: ...
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def settings(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Se
     Raises:
         ClientException: endpoints and srv_domain are both given, or half a certificate pair is.
     """
-    found = {name: options.get(name) for name in ARGUMENT_SPEC}
+    found = {name: options.get(name) for name in ARGUMENT_SPEC}  # type: t.Dict[str, t.Any]
     if found["endpoints"] is not None and found["srv_domain"] is not None:
         raise ClientException(
             "endpoints and srv_domain exclude each other; give the endpoints, or the domain to"
@@ -155,7 +155,9 @@ def connect(chosen: Settings, warn: t.Callable[[str], None]) -> Client:
         warn=warn,
     )
     if not chosen.validate_certs:
-        warn("validate_certs is false: whoever answers is taken for etcd, and can read what is sent")
+        warn(
+            "validate_certs is false: whoever answers is taken for etcd, and can read what is sent"
+        )
     if chosen.password and chosen.srv_domain is None:
         plain = [url for url in client.endpoints() if url.startswith("http:")]
         if plain:

@@ -33,8 +33,8 @@ try:
     import requests.utils
     import urllib3
 except ImportError:
-    requests = None
-    urllib3 = None
+    requests = None  # type: ignore[assignment]
+    urllib3 = None  # type: ignore[assignment]
     _REQUESTS_ERROR = traceback.format_exc()
 
 

@@ -57,12 +57,12 @@ def _client(module: AnsibleModule) -> t.Any:
     return _connection.connect(chosen, module.warn)
 
 
-def _fail(module: AnsibleModule, exc: Exception) -> t.NoReturn:
+def _fail(module: AnsibleModule, exc: Exception) -> None:
     if isinstance(exc, _deps.MissingLibrary):
         module.fail_json(msg=missing_required_lib(exc.name), exception=exc.reason)
-    if isinstance(exc, Refusal):
+    elif isinstance(exc, Refusal):
         module.fail_json(msg=str(exc), **_found(exc.state))
-    if isinstance(exc, errors.EtcdException):
+    elif isinstance(exc, errors.EtcdException):
         module.fail_json(
             msg=str(exc),
             error=type(exc).__name__,
@@ -70,7 +70,8 @@ def _fail(module: AnsibleModule, exc: Exception) -> t.NoReturn:
             etcd_index=exc.index,
             endpoint=exc.endpoint,
         )
-    module.fail_json(msg=str(exc))
+    else:
+        module.fail_json(msg=str(exc))
 
 
 def _found(state: t.Optional[KeyState]) -> t.Dict[str, t.Any]:

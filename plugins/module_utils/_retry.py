@@ -42,9 +42,7 @@ def failure_of(exc: Exception) -> Failure:
         return Failure.REFUSED if redirected else Failure.GARBLED
     if isinstance(exc, errors.EtcdRaftInternal) and is_store_error(exc):
         return Failure.REFUSED
-    if isinstance(
-        exc, (errors.EtcdServerError, errors.EtcdRaftInternal, errors.EtcdLeaderElect)
-    ):
+    if isinstance(exc, (errors.EtcdServerError, errors.EtcdRaftInternal, errors.EtcdLeaderElect)):
         return Failure.SERVER_ERROR
     return Failure.REFUSED
 

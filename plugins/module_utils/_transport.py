@@ -225,9 +225,7 @@ class _Operation:
             body = _wire.decode(self._request, answer)
         except (AttemptFailed, errors.EtcdException, errors.ClientException) as exc:
             return exc
-        return EtcdResult(
-            body, answer.headers, endpoint=endpoint.url, attempts=len(self._sent_to)
-        )
+        return EtcdResult(body, answer.headers, endpoint=endpoint.url, attempts=len(self._sent_to))
 
     def answered(self, endpoint: Endpoint, stalled: t.Sequence[Endpoint] = ()) -> None:
         """This endpoint answered, while those still had not."""
@@ -280,7 +278,9 @@ class _Operation:
         return self._given_up()
 
     def _given_up(self) -> errors.EtcdException:
-        reasons = [(endpoint.url, _reason(exc)) for endpoint, (unused, exc) in self._failures.items()]
+        reasons = [
+            (endpoint.url, _reason(exc)) for endpoint, (unused, exc) in self._failures.items()
+        ]
         for unused, exc in self._failures.values():
             if isinstance(exc, errors.EtcdException):
                 # An endpoint that answers with an error says more than one that is silent.

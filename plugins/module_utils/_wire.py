@@ -75,9 +75,7 @@ def read_key(prefix: str, key: t.Any, fields: Fields) -> Request:
     return Request(Kind.READ, Api.KEYS, "GET", target)
 
 
-def wait_key(
-    prefix: str, key: t.Any, fields: Fields, read_timeout: t.Optional[float]
-) -> Request:
+def wait_key(prefix: str, key: t.Any, fields: Fields, read_timeout: t.Optional[float]) -> Request:
     target = _target(keys_path(prefix, key), dict(fields, wait=True), "watching this key")
     return Request(Kind.WAIT, Api.KEYS, "GET", target, read_timeout=read_timeout)
 
@@ -118,9 +116,7 @@ def path_segment(text: t.Any, what: str) -> str:
         errors.ClientException: it is no text, is empty, or holds a slash, or is "." or "..".
     """
     if not isinstance(text, str) or not text or "/" in text or text in (".", ".."):
-        raise errors.ClientException(
-            "%s is a text without slashes, not %r" % (what, text)
-        )
+        raise errors.ClientException("%s is a text without slashes, not %r" % (what, text))
     _limits.text_bytes(text, what)
     return quote(str(text), safe="")
 
@@ -133,7 +129,11 @@ def basic_authorization(username: str, password: str) -> str:
     """
     if ":" in username:
         raise errors.ClientException("a user name cannot hold a colon")
-    pair = _limits.text_bytes(username, "the user name") + b":" + _limits.text_bytes(password, "the password")
+    pair = (
+        _limits.text_bytes(username, "the user name")
+        + b":"
+        + _limits.text_bytes(password, "the password")
+    )
     return "Basic " + base64.b64encode(pair).decode("ascii")
 
 
@@ -204,7 +204,7 @@ def _unnumbered(
         return errors.EtcdInvalidResponse(
             "the answer to %s is a redirect to %s, which is not followed"
             % (request, answer.headers.get("Location")),
-            **about
+            **about,
         )
     if status == 404 and message is None:
         if request.api is Api.SERVER:
@@ -212,7 +212,7 @@ def _unnumbered(
         return errors.EtcdV2NotServed(
             "the v2 API is not served there: start etcd 3.4 or 3.5 with --enable-v2=true"
             " (etcd 3.6 and newer have no v2 API)",
-            **about
+            **about,
         )
     said = str(message) if message else "%s was answered with HTTP %d" % (request, status)
     if status == 401:
@@ -239,7 +239,8 @@ def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
 def _not_etcd(request: Request, answer: Answer) -> errors.EtcdInvalidResponse:
     start = re.sub(r"\s+", " ", answer.body[:80].decode("utf-8", "replace")).strip()
     return errors.EtcdInvalidResponse(
-        "the answer to %s is not what etcd speaks; it starts with %s" % (request, _limits.shown(start)),
+        "the answer to %s is not what etcd speaks; it starts with %s"
+        % (request, _limits.shown(start)),
         http_status=answer.status,
         endpoint=answer.endpoint.url,
     )

@@ -190,6 +190,4 @@ class Client(KeysApi, ClusterApi, AuthApi):
 
 def _positive(name: str, seconds: t.Any) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise errors.ClientException(
-            "%s is a number of seconds above 0, not %r" % (name, seconds)
-        )
+        raise errors.ClientException("%s is a number of seconds above 0, not %r" % (name, seconds))

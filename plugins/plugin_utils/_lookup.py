@@ -117,9 +117,7 @@ def _nested(node: Node, read_value: t.Callable[[Node], t.Any]) -> t.Dict[str, t.
     }
 
 
-def _leaves(
-    node: Node, read_value: t.Callable[[Node], t.Any]
-) -> t.Iterator[t.Tuple[str, t.Any]]:
+def _leaves(node: Node, read_value: t.Callable[[Node], t.Any]) -> t.Iterator[t.Tuple[str, t.Any]]:
     for child in sorted(node.nodes, key=lambda child: child.key):
         if child.dir:
             yield from _leaves(child, read_value)

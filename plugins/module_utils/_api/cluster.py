@@ -70,9 +70,7 @@ class ClusterApi:
         Raises:
             errors.EtcdNoLeader: there is none at this moment.
         """
-        return _member(
-            self._send(_wire.read_api(Api.MEMBERS, self._members_path("leader"))).body
-        )
+        return _member(self._send(_wire.read_api(Api.MEMBERS, self._members_path("leader"))).body)
 
     def version(self) -> str:
         """Version of the server that answers, for example "3.5.1"."""

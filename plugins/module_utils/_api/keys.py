@@ -9,6 +9,7 @@ PRIVATE to the collection: use it through client.py.
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _wire, errors
@@ -68,10 +69,14 @@ class KeysApi:
                     "wait cannot be combined with quorum or sorted: the server would not wait"
                 )
             index = waitIndex if wait_index is None else wait_index
-            return self._wait(key, index, recursive, None if timeout is None else timeout)
+            return self._wait(key, index, recursive, timeout)
         if wait_index is not None or waitIndex is not None or timeout is not None:
             raise errors.ClientException("wait_index and timeout need wait=True")
-        fields = {"recursive": recursive or None, "sorted": sorted or None, "quorum": quorum or None}
+        fields = {
+            "recursive": recursive or None,
+            "sorted": sorted or None,
+            "quorum": quorum or None,
+        }
         return self._send(_wire.read_key(self._prefix, key, fields))
 
     def watch(
@@ -110,9 +115,9 @@ class KeysApi:
     ) -> EtcdResult:
         if index is not None:
             _limits.index_number(index, "the index to wait for")
-        deadline = None if timeout is None else self._clock() + timeout
+        deadline = math.inf if timeout is None else self._clock() + timeout
         while True:
-            left = RENEW_WATCH if deadline is None else min(deadline - self._clock(), RENEW_WATCH)
+            left = min(deadline - self._clock(), RENEW_WATCH)
             fields = {"recursive": recursive or None, "waitIndex": index}
             request = _wire.wait_key(self._prefix, key, fields, max(left, 0.001))
             try:
@@ -120,9 +125,9 @@ class KeysApi:
             except errors.EtcdWatchTimeout as exc:
                 if index is None and exc.index is not None:
                     index = exc.index + 1
-                if deadline is not None and self._clock() >= deadline:
+                if self._clock() >= deadline:
                     raise errors.EtcdWatchTimeout(
-                        "no event on %s in %g seconds" % (_limits.canonical_key(key), timeout),
+                        "no event on %s in %s seconds" % (_limits.canonical_key(key), timeout),
                         index=None if index is None else index - 1,
                         endpoint=exc.endpoint,
                     ) from exc
@@ -253,9 +258,7 @@ class KeysApi:
         fields = {"dir": True, "recursive": recursive or None}
         return self._send(_wire.delete_key(self._prefix, directory, fields))
 
-    def update_ttl(
-        self, key: str, ttl: int, prev_index: t.Optional[int] = None
-    ) -> EtcdResult:
+    def update_ttl(self, key: str, ttl: int, prev_index: t.Optional[int] = None) -> EtcdResult:
         """Give a key another TTL; its value stays and no watcher wakes.
 
         Args:

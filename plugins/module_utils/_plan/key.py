@@ -94,7 +94,9 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         ttl=options["ttl"],
         refresh=refresh,
         refresh_below=options["refresh_below"],
-        prev_value=None if options["prev_value"] is None else _text("prev_value", options["prev_value"]),
+        prev_value=None
+        if options["prev_value"] is None
+        else _text("prev_value", options["prev_value"]),
         prev_index=options["prev_index"],
         prev_exist=options["prev_exist"],
     )
@@ -167,11 +169,10 @@ def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if current is None:
         return KeyAction(ActionKind.CREATE, wish.key, None, wish.value, wish.ttl or None)
     if not _equal(current.value, wish):
+        ttl = wish.ttl or None
         if wish.ttl is None and current.ttl is not None:
-            kept = max(current.ttl, 1)
-        else:
-            kept = wish.ttl or None
-        return KeyAction(ActionKind.SWAP, wish.key, current, wish.value, kept)
+            ttl = max(current.ttl, 1)
+        return KeyAction(ActionKind.SWAP, wish.key, current, wish.value, ttl)
     if not _ttl_is_fine(current.ttl, wish):
         if wish.ttl == 0:
             # No refresh takes a TTL away; writing the same value again does.
