@@ -22,6 +22,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
     KeyState,
+    Refusal,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
 
@@ -151,6 +152,10 @@ def _read(client: KeyClient, key: str) -> Reading:
         result = client.read(key, quorum=True)
     except errors.EtcdKeyNotFound as exc:
         return Reading(None, exc.index or 0, exc.endpoint, 1)
+    except errors.EtcdNotDir as exc:
+        raise Refusal(
+            "%s cannot exist: %s above it is a key with a value, not a directory" % (key, exc.cause)
+        ) from exc
     return Reading(
         None if result.node is None else _state(result.node),
         result.x_etcd_index or 0,

@@ -134,7 +134,7 @@ def connect(chosen: Settings, warn: t.Callable[[str], None]) -> Client:
         ClientException: a setting is wrong; the message says what to write instead.
         MissingLibrary: requests is not installed.
     """
-    client = Client(
+    return Client(
         chosen.endpoints,
         port=chosen.port,
         srv_domain=chosen.srv_domain,
@@ -154,12 +154,3 @@ def connect(chosen: Settings, warn: t.Callable[[str], None]) -> Client:
         use_proxy=chosen.use_proxy,
         warn=warn,
     )
-    if not chosen.validate_certs:
-        warn(
-            "validate_certs is false: whoever answers is taken for etcd, and can read what is sent"
-        )
-    if chosen.password and chosen.srv_domain is None:
-        plain = [url for url in client.endpoints() if url.startswith("http:")]
-        if plain:
-            warn("the password is sent unencrypted to %s; use https" % ", ".join(plain))
-    return client

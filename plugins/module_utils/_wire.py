@@ -238,6 +238,9 @@ def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
 
 def _not_etcd(request: Request, answer: Answer) -> errors.EtcdInvalidResponse:
     start = re.sub(r"\s+", " ", answer.body[:80].decode("utf-8", "replace")).strip()
+    if start.startswith("{"):
+        # It may hold the value of a key, which is nobody's business here.
+        start = "{..."
     return errors.EtcdInvalidResponse(
         "the answer to %s is not what etcd speaks; it starts with %s"
         % (request, _limits.shown(start)),

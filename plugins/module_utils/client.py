@@ -134,15 +134,21 @@ class Client(KeysApi, ClusterApi, AuthApi):
         ):
             _positive(name, seconds)
 
-        if srv_domain is None:
-            hosts = ["127.0.0.1"] if host is None else [host] if isinstance(host, str) else host
-            given = _endpoints.parse_all(hosts, port=port, protocol=protocol)
+        hosts = ["127.0.0.1"] if host is None else [host] if isinstance(host, str) else host
+        given = _endpoints.parse_all(hosts, port=port, protocol=protocol)
 
         def find_endpoints() -> t.Sequence[Endpoint]:
-            if srv_domain is None:
-                return given
+            found = given if srv_domain is None else discover(srv_domain)
+            plain = [endpoint.url for endpoint in found if endpoint.scheme == "http"]
+            if plain and password:
+                warn("the password is sent unencrypted to %s; use https" % ", ".join(plain))
+            if len(plain) < len(found) and not validate_certs:
+                warn("certificates are not validated: whoever answers is taken for etcd")
+            return found
+
+        def discover(domain: str) -> t.Sequence[Endpoint]:
             return _discovery.discover(
-                srv_domain,
+                domain,
                 name=srv_name,
                 allow_insecure=srv_allow_insecure,
                 resolve=_discovery.system_resolve(timeout, resolver),
