@@ -49,6 +49,13 @@ options:
     description: Whether values are JSON and are returned as what they stand for. Otherwise they are strings.
     type: bool
     default: false
+  details:
+    description:
+      - Return, instead of each value, a mapping with C(key), C(value), C(ttl), C(expiration),
+        C(created_index) and C(modified_index). The last is what the option O(quorum.etcd.etcd_key#module:prev_index)
+        of the module compares with.
+    type: bool
+    default: false
   quorum:
     description:
       - Whether the cluster is asked, so that the result holds every write that was acknowledged
@@ -84,12 +91,16 @@ EXAMPLES = r"""
 - name: Read a value that is stored as JSON
   ansible.builtin.debug:
     msg: "{{ lookup('quorum.etcd.etcd_key', '/app/config/limits', from_json=true).connections }}"
+- name: Show the index that a later compare-and-swap needs
+  ansible.builtin.debug:
+    msg: "{{ lookup('quorum.etcd.etcd_key', '/app/config/mode', details=true).modified_index }}"
 """
 
 RETURN = r"""
 _list:
   description:
-    - The values, as strings, or as what their JSON stands for. A directory is a mapping.
+    - The values, as strings, or as what their JSON stands for, or with details. A directory is a
+      mapping.
   type: list
   elements: raw
 """

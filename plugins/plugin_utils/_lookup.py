@@ -86,6 +86,8 @@ def _value(client: Client, term: t.Any, plugin: OptionProvider) -> t.Any:
     if node is None:
         raise errors.EtcdInvalidResponse("the answer holds no key", endpoint=result.endpoint)
     read_value = _json_value if plugin.get_option("from_json") else _text_value
+    if plugin.get_option("details"):
+        read_value = _with_details(read_value)
     if not node.dir:
         return read_value(node)
     if not recursive:
@@ -106,6 +108,17 @@ def _json_value(node: Node) -> t.Any:
         raise errors.ClientException(
             "the value of %s is not JSON, and from_json is true (%s)" % (node.key, exc)
         ) from exc
+
+
+def _with_details(read_value: t.Callable[[Node], t.Any]) -> t.Callable[[Node], t.Any]:
+    return lambda node: {
+        "key": node.key,
+        "value": read_value(node),
+        "ttl": node.ttl,
+        "expiration": node.expiration,
+        "created_index": node.created_index,
+        "modified_index": node.modified_index,
+    }
 
 
 def _nested(node: Node, read_value: t.Callable[[Node], t.Any]) -> t.Dict[str, t.Any]:
