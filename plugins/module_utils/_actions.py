@@ -21,6 +21,8 @@ class KeyState:
     Attributes:
         value: None for a directory.
         ttl: seconds left, 0 for one that is about to be swept, None without a TTL.
+        children: full keys of a directory's children, or of all below it where the read was
+            recursive; without hidden ones, which the server does not list.
     """
 
     value: t.Optional[str]
@@ -29,6 +31,7 @@ class KeyState:
     expiration: t.Optional[str]
     created_index: int
     modified_index: int
+    children: t.Tuple[str, ...] = ()
 
 
 class ActionKind(enum.Enum):
@@ -40,17 +43,22 @@ class ActionKind(enum.Enum):
     REFRESH = "refresh"
     DELETE = "delete"
     ENQUEUE = "enqueue"
+    MAKE_DIR = "make_dir"
+    SET_DIR_TTL = "set_dir_ttl"
+    REMOVE_DIR = "remove_dir"
 
 
 @dataclass(frozen=True)
 class KeyAction:
-    """One write to one key, with the state that it was planned on.
+    """One write to one key or directory, with the state that it was planned on.
 
     Attributes:
         before: what the quorum read found; the write is carried out only while that holds.
             None: no such key.
         value: the value to write (CREATE, SWAP, ENQUEUE).
         ttl: seconds to live after the write, None for ever.
+        recursive: with all that is below it (REMOVE_DIR).
+        then: what follows once this write is carried out; both are one change.
     """
 
     kind: ActionKind
@@ -58,6 +66,8 @@ class KeyAction:
     before: t.Optional[KeyState]
     value: t.Optional[str] = None
     ttl: t.Optional[int] = None
+    recursive: bool = False
+    then: t.Optional["KeyAction"] = None
 
     @property
     def changes(self) -> bool:
@@ -74,3 +84,7 @@ class Refusal(Exception):
     def __init__(self, message: str, state: t.Optional[KeyState] = None) -> None:
         super().__init__(message)
         self.state = state
+
+
+class HalfDone(Exception):
+    """Of a change that takes two writes the first was carried out, and the second was not."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read, plan, write: bringing a key to the state that a task wishes.
+"""Read, plan, write: bringing a key or directory to the state that a task wishes.
 
 PRIVATE to the collection: it can change at any time.
 
@@ -15,11 +15,12 @@ planned on, and only one write can.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
+    HalfDone,
     KeyAction,
     KeyState,
     Refusal,
@@ -42,6 +43,7 @@ class KeyClient(t.Protocol):
         self,
         key: str,
         *,
+        recursive: bool = False,
         quorum: bool = False,
         wait: bool = False,
         wait_index: t.Optional[int] = None,
@@ -67,6 +69,12 @@ class KeyClient(t.Protocol):
     ) -> EtcdResult: ...
 
     def update_ttl(self, key: str, ttl: int, prev_index: t.Optional[int] = None) -> EtcdResult: ...
+
+    def mkdir(self, directory: str, ttl: t.Optional[int] = None) -> EtcdResult: ...
+
+    def rmdir(self, directory: str, recursive: bool = False) -> EtcdResult: ...
+
+    def update_dir_ttl(self, directory: str, ttl: t.Optional[int]) -> EtcdResult: ...
 
 
 @dataclass(frozen=True)
@@ -111,33 +119,37 @@ _RACE = (
 )
 
 
-def preview(client: KeyClient, key: str, plan: Plan) -> Outcome:
+def preview(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False) -> Outcome:
     """What `converge` would do, without a write.
 
     Raises:
         errors.EtcdException: the key could not be read.
         Refusal: from the plan.
     """
-    return _observed(plan, _read(client, key))
+    return _observed(plan, _read(client, key, recursive))
 
 
-def converge(client: KeyClient, key: str, plan: Plan) -> Outcome:
+def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False) -> Outcome:
     """Read the key, plan, and carry out what was planned, again until no other writer interferes.
 
+    Args:
+        recursive: read all that is below a directory, not its children only.
+
     Raises:
+        HalfDone: of a change that takes two writes, the second failed.
         errors.EtcdConflict: other writers interfered each time.
         errors.EtcdOutcomeUnknown: a write was sent, and the cluster cannot tell what became of it.
         errors.EtcdException: anything else that the cluster answers.
         Refusal: from the plan.
     """
-    outcome = _observed(plan, _read(client, key))
+    outcome = _observed(plan, _read(client, key, recursive))
     for unused in range(ATTEMPTS):
         if not outcome.action.changes:
             return outcome
         try:
-            return _carry_out(client, outcome)
+            return _carry_out_all(client, outcome)
         except _LostRace:
-            outcome = _observed(plan, _read(client, key))
+            outcome = _observed(plan, _read(client, key, recursive))
     found = outcome.reading.state
     raise errors.EtcdConflict(
         "%s was changed by another writer in each of %d attempts (its modified index is now %s)"
@@ -147,9 +159,9 @@ def converge(client: KeyClient, key: str, plan: Plan) -> Outcome:
     )
 
 
-def _read(client: KeyClient, key: str) -> Reading:
+def _read(client: KeyClient, key: str, recursive: bool = False) -> Reading:
     try:
-        result = client.read(key, quorum=True)
+        result = client.read(key, recursive=recursive, quorum=True)
     except errors.EtcdKeyNotFound as exc:
         return Reading(None, exc.index or 0, exc.endpoint, 1)
     except errors.EtcdNotDir as exc:
@@ -172,7 +184,14 @@ def _state(node: Node) -> KeyState:
         expiration=node.expiration,
         created_index=node.created_index or 0,
         modified_index=node.modified_index or 0,
+        children=tuple(sorted(_keys_below(node))),
     )
+
+
+def _keys_below(node: Node) -> t.Iterator[str]:
+    for child in node.nodes:
+        yield child.key
+        yield from _keys_below(child)
 
 
 def _observed(plan: Plan, reading: Reading) -> Outcome:
@@ -183,6 +202,23 @@ def _observed(plan: Plan, reading: Reading) -> Outcome:
         endpoint=reading.endpoint,
         attempts=reading.attempts,
     )
+
+
+def _carry_out_all(client: KeyClient, planned: Outcome) -> Outcome:
+    """Carry out the action and what follows it."""
+    first = _carry_out(client, planned)
+    rest = planned.action.then
+    if rest is None:
+        return first
+    gone = Reading(None, first.etcd_index or 0, first.endpoint, first.attempts)
+    try:
+        last = _carry_out(client, replace(planned, action=rest, reading=gone))
+    except (_LostRace, errors.EtcdException) as exc:
+        raise HalfDone(
+            "the key %s that was in the way is deleted, and the directory could not be made in its"
+            " place: %s" % (planned.action.key, str(exc) or "another writer was faster")
+        ) from exc
+    return replace(last, action=planned.action, reading=planned.reading)
 
 
 def _carry_out(client: KeyClient, planned: Outcome) -> Outcome:
@@ -228,6 +264,12 @@ def _write(client: KeyClient, action: KeyAction) -> EtcdResult:
     key, value = action.key, action.value or ""
     if action.kind is ActionKind.ENQUEUE:
         return client.create_in_order(key, value, ttl=action.ttl)
+    if action.kind is ActionKind.MAKE_DIR:
+        return client.mkdir(key, ttl=action.ttl)
+    if action.kind is ActionKind.SET_DIR_TTL:
+        return client.update_dir_ttl(key, action.ttl)
+    if action.kind is ActionKind.REMOVE_DIR:
+        return _remove_dir(client, action)
     if action.before is None:
         return client.compare_and_swap(key, value, prev_exist=False, ttl=action.ttl)
     index = action.before.modified_index
@@ -236,6 +278,25 @@ def _write(client: KeyClient, action: KeyAction) -> EtcdResult:
     if action.kind is ActionKind.REFRESH and action.ttl is not None:
         return client.update_ttl(key, action.ttl, prev_index=index)
     return client.compare_and_swap(key, value, prev_index=index, ttl=action.ttl)
+
+
+def _remove_dir(client: KeyClient, action: KeyAction) -> EtcdResult:
+    try:
+        result = client.rmdir(action.key, recursive=action.recursive)
+    except errors.EtcdDirNotEmpty as exc:
+        raise Refusal(
+            "%s is not empty, though a listing shows no children: it holds hidden ones, whose names"
+            " start with an underscore, or one was made just now; recursive: true removes them too"
+            % action.key
+        ) from exc
+    if result.prev_node is not None and not result.prev_node.dir:
+        # The server takes no condition for the removal of a directory.
+        raise errors.EtcdConflict(
+            "a key with a value took the place of the directory %s just before it was to be"
+            " removed, and was deleted in its stead" % action.key,
+            endpoint=result.endpoint,
+        )
+    return result
 
 
 def _settle(
@@ -250,7 +311,7 @@ def _settle(
     action, base = planned.action, planned.reading
     try:
         now = _read(client, action.key)
-        if base.state is not None and now.state == base.state:
+        if _untouched(base.state, now.state):
             return None
         since = base.etcd_index if base.state is None else base.state.modified_index
         events = _events(client, action.key, since, now.etcd_index)
@@ -269,6 +330,10 @@ def _settle(
             action, base, etcd_index=now.etcd_index, endpoint=now.endpoint, attempts=now.attempts
         )
     raise _LostRace()
+
+
+def _untouched(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:
+    return before is not None and now is not None and now.modified_index == before.modified_index
 
 
 def _no_telling(unknown: errors.EtcdOutcomeUnknown, why: str) -> errors.EtcdOutcomeUnknown:
@@ -303,10 +368,16 @@ def _is_ours(event: EtcdResult, action: KeyAction) -> bool:
     node = event.node
     if node is None or node.key != action.key:
         return False
+    if action.kind is ActionKind.MAKE_DIR:
+        return event.action == "create" and node.dir
     if action.before is None:
         return event.action == "create" and node.value == action.value
     if event.prev_node is None or event.prev_node.modified_index != action.before.modified_index:
         return False
     if action.kind is ActionKind.DELETE:
         return event.action == "compareAndDelete"
+    if action.kind is ActionKind.REMOVE_DIR:
+        return event.action == "delete" and node.dir
+    if action.kind is ActionKind.SET_DIR_TTL:
+        return event.action == "update" and node.dir
     return event.action == "compareAndSwap" and node.value == action.value

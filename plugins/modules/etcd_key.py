@@ -230,7 +230,8 @@ error_code:
   returned: failure to talk to the cluster, or refusal by it
 """
 
-from ansible_collections.quorum.etcd.plugins.module_utils._module import run_key
+from ansible_collections.quorum.etcd.plugins.module_utils._module import run
+from ansible_collections.quorum.etcd.plugins.module_utils._tasks.key import manage_key
 
 ARGUMENT_SPEC = {
     "key": {"type": "str", "required": True, "no_log": False},
@@ -250,7 +251,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    run_key(ARGUMENT_SPEC)
+    run(ARGUMENT_SPEC, manage_key)
 
 
 if __name__ == "__main__":

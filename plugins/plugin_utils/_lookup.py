@@ -85,7 +85,9 @@ def _value(client: Client, term: t.Any, plugin: OptionProvider) -> t.Any:
     node = result.node
     if node is None:
         raise errors.EtcdInvalidResponse("the answer holds no key", endpoint=result.endpoint)
-    read_value = _json_value if plugin.get_option("from_json") else _text_value
+    read_value = _text_value  # type: t.Callable[[Node], t.Any]
+    if plugin.get_option("from_json"):
+        read_value = _json_value
     if plugin.get_option("details"):
         read_value = _with_details(read_value)
     if not node.dir:

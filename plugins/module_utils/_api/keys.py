@@ -278,6 +278,19 @@ class KeysApi:
             _wire.write_key(self._prefix, key, dict(fields, **_conditions(None, prev_index)))
         )
 
+    def update_dir_ttl(self, directory: str, ttl: t.Optional[int]) -> EtcdResult:
+        """Give a directory another TTL, or None for none; what is below it stays.
+
+        Only etcd 3.4 can do it. The server takes no condition with it; a key with a value in the
+        directory's place would be blanked (observed).
+
+        Raises:
+            errors.EtcdKeyNotFound: there is no such directory.
+            errors.EtcdRaftInternal: etcd 3.5 answers "Not a file".
+        """
+        fields = {"dir": True, "prevExist": True, "ttl": _ttl(ttl)}
+        return self._send(_wire.write_key(self._prefix, directory, fields))
+
     def _put(
         self,
         key: str,
