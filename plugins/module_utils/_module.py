@@ -33,7 +33,8 @@ _FAILURES = (
 class Task(t.Protocol):
     """What a module does: options and a client in, what the task returns out.
 
-    The returned mapping has "changed", and "diff" where the module has a diff mode.
+    The returned mapping has "changed"; "diff" where the module has a diff mode; and "warnings",
+    texts to show to the user, where there are any.
     """
 
     def __call__(
@@ -52,6 +53,8 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
     except _FAILURES as exc:
         _fail(module, exc)
     else:
+        for warning in report.pop("warnings", ()):
+            module.warn(warning)
         if not module._diff:
             report.pop("diff", None)
         module.exit_json(**report)

@@ -188,6 +188,43 @@ class Member(t.NamedTuple):
         return bool(self.name)
 
 
+class Survey(t.NamedTuple):
+    """What one endpoint says of itself; None for what it did not say or was not asked.
+
+    Attributes:
+        reachable: whether it answered anything.
+        reason: why it is not reachable, or not healthy.
+        latency: seconds until it had told its version.
+        v2_served: whether it serves the v2 API.
+        member_id, name: of the member that it is.
+        leader_id: of the member that leads, as far as this one knows.
+        auth_enabled: whether v2 access control is on.
+    """
+
+    endpoint: str
+    reachable: bool
+    reason: t.Optional[str] = None
+    latency: t.Optional[float] = None
+    version: t.Optional[str] = None
+    cluster_version: t.Optional[str] = None
+    healthy: t.Optional[bool] = None
+    v2_served: t.Optional[bool] = None
+    member_id: t.Optional[str] = None
+    name: t.Optional[str] = None
+    leader_id: t.Optional[str] = None
+    cluster_id: t.Optional[str] = None
+    etcd_index: t.Optional[int] = None
+    raft_index: t.Optional[int] = None
+    raft_term: t.Optional[int] = None
+    auth_enabled: t.Optional[bool] = None
+
+    @property
+    def is_leader(self) -> t.Optional[bool]:
+        if self.member_id is None or self.leader_id is None:
+            return None
+        return self.member_id == self.leader_id
+
+
 def header_number(headers: t.Mapping[str, str], name: str) -> t.Optional[int]:
     """A header's number, or None where it is missing or none."""
     text = headers.get(name)

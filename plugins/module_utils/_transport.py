@@ -128,6 +128,35 @@ class Transport:
         """Send the request to this endpoint and no other."""
         return self._carry(request, Pool([endpoint]))
 
+    def send_once_each(
+        self, requests: t.Sequence[t.Tuple[Endpoint, Request]]
+    ) -> t.List[t.Tuple[Outcome, float]]:
+        """Send each request to its endpoint once, all at the same time.
+
+        Returns:
+            For each, in the same order, its result or the exception that it ended with, and the
+            seconds that it took. It takes no longer than to connect and to wait for one answer.
+        """
+        race = self._new_race()
+        began = self._clock()
+        limit = self.timeouts.connect + self.timeouts.read
+        silent = AttemptFailed(Failure.TIMEOUT, "no answer in time")
+        outcomes = [(silent, limit)] * len(requests)  # type: t.List[t.Tuple[Outcome, float]]
+        for number, (endpoint, request) in enumerate(requests):
+            operation = _Operation(
+                self._http, request, self.timeouts, Pool([endpoint]), self._clock
+            )
+            race.start(_call(number, operation, endpoint))
+        for unused in requests:
+            returned = race.next(began + limit - self._clock())
+            if returned is None:
+                break
+            number, outcome = returned
+            if isinstance(outcome, errors.ClientException):
+                raise outcome
+            outcomes[number] = (outcome, self._clock() - began)
+        return outcomes
+
     def _carry(self, request: Request, pool: Pool) -> EtcdResult:
         operation = _Operation(self._http, request, self.timeouts, pool, self._clock)
         order = pool.order(self._clock())
@@ -162,7 +191,8 @@ class Transport:
         while True:
             if todo:
                 running.append(todo.popleft())
-                race.start(_call(operation, running[-1]))
+                endpoint = running[-1]
+                race.start(_call(endpoint, operation, endpoint))
             returned = race.next(min(delay, operation.left()) if todo else operation.left())
             if returned is None:
                 if operation.left() <= 0:
@@ -180,8 +210,9 @@ class Transport:
                 self._sleep(PAUSE)
 
 
-def _call(operation: "_Operation", endpoint: Endpoint) -> t.Callable[[], t.Any]:
-    return lambda: (endpoint, operation.attempt(endpoint))
+def _call(mark: t.Any, operation: "_Operation", endpoint: Endpoint) -> t.Callable[[], t.Any]:
+    """What a race runs: one attempt, whose outcome comes with a mark to know it by."""
+    return lambda: (mark, operation.attempt(endpoint))
 
 
 class _Operation:

@@ -36,7 +36,12 @@ from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import (
 from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import KeysApi
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
-from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Member, Node
+from ansible_collections.quorum.etcd.plugins.module_utils._results import (
+    EtcdResult,
+    Member,
+    Node,
+    Survey,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._transport import (
     ExchangesRequests,
     Transport,
@@ -48,7 +53,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Tls,
 )
 
-__all__ = ("Client", "EtcdResult", "Member", "Node", "Permissions", "Role", "User")
+__all__ = ("Client", "EtcdResult", "Member", "Node", "Permissions", "Role", "Survey", "User")
 
 Hosts = t.Union[str, t.Sequence[t.Union[str, t.Tuple[str, int]]]]
 
@@ -189,6 +194,11 @@ class Client(KeysApi, ClusterApi, AuthApi):
 
     def _send(self, request: Request) -> EtcdResult:
         return self._transport.send(request)
+
+    def _send_once_each(
+        self, requests: t.Sequence[t.Tuple[Endpoint, Request]]
+    ) -> t.Sequence[t.Tuple[t.Any, float]]:
+        return self._transport.send_once_each(requests)
 
     def _send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
         return self._transport.send_to(endpoint, request)
