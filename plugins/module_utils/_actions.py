@@ -86,5 +86,13 @@ class Refusal(Exception):
         self.state = state
 
 
-class HalfDone(Exception):
-    """Of a change that takes two writes the first was carried out, and the second was not."""
+class Incomplete(Exception):
+    """A change that takes several steps stopped half way; the message says where.
+
+    Attributes:
+        changed: whether a step that changes the cluster was carried out.
+    """
+
+    def __init__(self, message: str, *, changed: bool) -> None:
+        super().__init__(message)
+        self.changed = changed

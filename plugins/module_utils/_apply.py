@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
-    HalfDone,
+    Incomplete,
     KeyAction,
     KeyState,
     Refusal,
@@ -136,7 +136,7 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
         recursive: read all that is below a directory, not its children only.
 
     Raises:
-        HalfDone: of a change that takes two writes, the second failed.
+        Incomplete: of a change that takes two writes, the second failed.
         errors.EtcdConflict: other writers interfered each time.
         errors.EtcdOutcomeUnknown: a write was sent, and the cluster cannot tell what became of it.
         errors.EtcdException: anything else that the cluster answers.
@@ -214,9 +214,10 @@ def _carry_out_all(client: KeyClient, planned: Outcome) -> Outcome:
     try:
         last = _carry_out(client, replace(planned, action=rest, reading=gone))
     except (_LostRace, errors.EtcdException) as exc:
-        raise HalfDone(
+        raise Incomplete(
             "the key %s that was in the way is deleted, and the directory could not be made in its"
-            " place: %s" % (planned.action.key, str(exc) or "another writer was faster")
+            " place: %s" % (planned.action.key, str(exc) or "another writer was faster"),
+            changed=True,
         ) from exc
     return replace(last, action=planned.action, reading=planned.reading)
 

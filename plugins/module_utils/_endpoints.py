@@ -21,6 +21,20 @@ _HOST = re.compile(r"[^\s/?#@\[\]:,\\%]+")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[\w.-]+)?")
 
 
+def parse_peer_url(text: t.Any) -> str:
+    """The one form of a peer URL: lower case, with its port (2380 if it names none), no path.
+
+    Raises:
+        ClientException: it is no URL of this kind.
+    """
+    if not isinstance(text, str) or "://" not in text:
+        raise ClientException(
+            "a peer URL is written with its scheme, such as http://10.0.1.10:2380, not %s"
+            % _safe(text)
+        )
+    return parse(text, port=2380).url
+
+
 def parse(text: t.Any, *, port: int = 2379, protocol: str = "http") -> Endpoint:
     """Read one endpoint: a URL, ``host``, ``host:port``, or an IPv6 address, bare or in brackets.
 

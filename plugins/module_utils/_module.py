@@ -16,14 +16,14 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _connection, _deps, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
-    HalfDone,
+    Incomplete,
     KeyState,
     Refusal,
 )
 
 _FAILURES = (
     Refusal,
-    HalfDone,
+    Incomplete,
     errors.ClientException,
     errors.EtcdException,
     _deps.MissingLibrary,
@@ -81,8 +81,10 @@ def _fail(module: AnsibleModule, exc: Exception) -> None:
             etcd_index=exc.index,
             endpoint=exc.endpoint,
         )
+    elif isinstance(exc, Incomplete):
+        module.fail_json(msg=str(exc), changed=exc.changed)
     else:
-        module.fail_json(msg=str(exc), changed=isinstance(exc, HalfDone))
+        module.fail_json(msg=str(exc))
 
 
 def _found(state: t.Optional[KeyState]) -> t.Dict[str, t.Any]:

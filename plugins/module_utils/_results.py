@@ -188,6 +188,27 @@ class Member(t.NamedTuple):
         return bool(self.name)
 
 
+class Permissions(t.NamedTuple):
+    """Patterns of keys that may be read and written: a key, or a prefix that ends in ``*``."""
+
+    read: t.Tuple[str, ...] = ()
+    write: t.Tuple[str, ...] = ()
+
+
+class User(t.NamedTuple):
+    """A user and the names of its roles."""
+
+    name: str
+    roles: t.Tuple[str, ...]
+
+
+class Role(t.NamedTuple):
+    """A role and what it permits."""
+
+    name: str
+    permissions: Permissions
+
+
 class Survey(t.NamedTuple):
     """What one endpoint says of itself; None for what it did not say or was not asked.
 

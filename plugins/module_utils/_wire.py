@@ -16,7 +16,7 @@ import base64
 import json
 import re
 import typing as t
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
@@ -135,6 +135,16 @@ def basic_authorization(username: str, password: str) -> str:
         + _limits.text_bytes(password, "the password")
     )
     return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+def in_words(request: Request) -> str:
+    """What a request does, for people: "write /app/mode", or method and path."""
+    verb = {"GET": "read", "PUT": "write", "POST": "add to", "DELETE": "delete"}.get(request.method)
+    path = request.target.partition("?")[0]
+    marker = "/keys/"
+    if request.api is not Api.KEYS or verb is None or marker not in path:
+        return "do %s" % request
+    return "%s %s" % (verb, unquote("/" + path.partition(marker)[2]))
 
 
 # -- answers -------------------------------------------------------------------------------------

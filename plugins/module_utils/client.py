@@ -27,12 +27,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import (
     _wire,
     errors,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import (
-    AuthApi,
-    Permissions,
-    Role,
-    User,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import AuthApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import KeysApi
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
@@ -40,7 +35,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._results import (
     EtcdResult,
     Member,
     Node,
+    Permissions,
+    Role,
     Survey,
+    User,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._transport import (
     ExchangesRequests,
@@ -166,6 +164,7 @@ class Client(KeysApi, ClusterApi, AuthApi):
             authorization = _wire.basic_authorization(username, password or "")
         self._prefix = version_prefix.strip("/")
         self._clock = clock
+        self._user = username
         self._transport = Transport(
             http
             or Http(
@@ -193,7 +192,17 @@ class Client(KeysApi, ClusterApi, AuthApi):
         return self._transport.endpoints()
 
     def _send(self, request: Request) -> EtcdResult:
-        return self._transport.send(request)
+        try:
+            return self._transport.send(request)
+        except errors.EtcdUnauthorized as exc:
+            exc.message = (
+                "a request without a user name may not %s (%s)"
+                % (_wire.in_words(request), exc.message)
+                if self._user is None
+                else "the user %s may not %s, or the password is wrong (%s)"
+                % (self._user, _wire.in_words(request), exc.message)
+            )
+            raise
 
     def _send_once_each(
         self, requests: t.Sequence[t.Tuple[Endpoint, Request]]

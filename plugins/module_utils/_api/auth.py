@@ -15,29 +15,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
-from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
+from ansible_collections.quorum.etcd.plugins.module_utils._results import (
+    EtcdResult,
+    Permissions,
+    Role,
+    User,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Api, Request
-
-
-class Permissions(t.NamedTuple):
-    """Patterns of keys that may be read and written: a key, or a prefix that ends in ``*``."""
-
-    read: t.Tuple[str, ...] = ()
-    write: t.Tuple[str, ...] = ()
-
-
-class User(t.NamedTuple):
-    """A user and the names of its roles."""
-
-    name: str
-    roles: t.Tuple[str, ...]
-
-
-class Role(t.NamedTuple):
-    """A role and what it permits."""
-
-    name: str
-    permissions: Permissions
 
 
 class AuthApi:

@@ -69,7 +69,10 @@ def gather_info(
     if served and "stats" in gather:
         report["stats"] = _stats(client)
     if served and "keys" in gather:
-        report["keys"] = sorted(node.key for node in client.read("/").node.nodes)
+        try:
+            report["keys"] = sorted(node.key for node in client.read("/").node.nodes)
+        except errors.EtcdUnauthorized as exc:
+            report["warnings"].append("the keys could not be read: %s" % exc)
     return report
 
 

@@ -1,0 +1,243 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the module etcd_member does.
+
+PRIVATE to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._plan import member as member_plan
+from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
+    MemberAction,
+    MemberActionKind,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._results import Member
+
+#: Seconds between two looks at the cluster.
+PAUSE = 1.0
+
+#: A key that need not exist: a quorum read of it makes sure that the member that answers has
+#: caught up, since the member list is a local answer.
+_CATCH_UP_KEY = "/_quorum.etcd"
+
+_NO_QUORUM = (errors.EtcdRaftInternal, errors.EtcdServerError, errors.EtcdTimeout)
+
+
+def manage_member(
+    options: t.Mapping[str, t.Any],
+    connect: t.Callable[[], t.Any],
+    *,
+    apply: bool,
+    clock: t.Callable[[], float] = time.monotonic,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> t.Dict[str, t.Any]:
+    """Bring a member into the cluster or out of it, and say what changed.
+
+    Args:
+        connect: makes the client; called once the options have been found right.
+        apply: False to find out only.
+        clock: seconds, monotonic.
+        sleep: waits for seconds.
+
+    Raises:
+        Refusal: the change would cost the quorum, or the options do not fit the cluster.
+        Incomplete: the member was added and did not become healthy in time.
+        errors.EtcdException: the server refused, to the end of the budget.
+    """
+    wish = _wish(options)
+    client = connect()
+    before = _members(client)
+    action = member_plan.plan(before, wish)
+    if action.changes and not options["force"]:
+        objection = member_plan.objection(before, _healthy(client, before), action)
+        if objection is not None:
+            raise Refusal("refused: %s; force: true does it all the same" % objection)
+    after = before
+    if action.changes and apply:
+        deadline = clock() + options["retry_timeout"]
+        after = _change(client, wish, action, lambda: clock() < deadline, sleep)
+    member = member_plan.find(after, wish)
+    if apply and wish.present and options["wait"]:
+        deadline = clock() + options["wait_timeout"]
+        after, member = _wait(client, wish, action, lambda: clock() < deadline, sleep)
+    return _report(action, before, after, member, options["name"])
+
+
+def _wish(options: t.Mapping[str, t.Any]) -> member_plan.Wish:
+    if options["id"] is None and options["name"] is None and not options["peer_urls"]:
+        raise Refusal("nothing says which member is meant; give peer_urls, name or id")
+    number = None
+    if options["id"] is not None:
+        try:
+            number = int(options["id"], 16)
+        except ValueError as exc:
+            raise Refusal(
+                "id is the member's id in hexadecimal, such as 8e9e05c52164694d, not %r"
+                % options["id"]
+            ) from exc
+    return member_plan.Wish(
+        present=options["state"] == "present",
+        name=options["name"] or None,
+        number=number,
+        peer_urls=frozenset(_endpoints.parse_peer_url(url) for url in options["peer_urls"] or ()),
+    )
+
+
+def _members(client: t.Any) -> t.Tuple[Member, ...]:
+    """The members, as a member knows them that has caught up with the cluster if it has a quorum."""
+    with contextlib.suppress(errors.EtcdKeyNotFound, errors.EtcdUnauthorized, *_NO_QUORUM):
+        client.read(_CATCH_UP_KEY, quorum=True)
+    return _listed(client)
+
+
+def _listed(client: t.Any) -> t.Tuple[Member, ...]:
+    return tuple(
+        member._replace(peer_urls=tuple(_endpoints.parse_peer_url(url) for url in member.peer_urls))
+        for member in client.members()
+    )
+
+
+def _healthy(client: t.Any, members: t.Sequence[Member]) -> t.Set[str]:
+    """Ids of the members that say on one of their client URLs that they are healthy."""
+    owners = {url: member.id for member in members for url in member.client_urls}
+    if not owners:
+        return set()
+    urls = sorted(owners)
+    return {owners[url] for url, survey in zip(urls, client.survey(urls)) if survey.healthy}
+
+
+def _change(
+    client: t.Any,
+    wish: member_plan.Wish,
+    action: MemberAction,
+    in_time: t.Callable[[], bool],
+    sleep: t.Callable[[float], None],
+) -> t.Tuple[Member, ...]:
+    """Make the change, again while the server refuses it without a reason; the members after it."""
+    while True:
+        refused = None  # type: t.Optional[errors.EtcdException]
+        try:
+            _send(client, action)
+        except (errors.EtcdMemberError, errors.EtcdOutcomeUnknown) as exc:
+            # 500 says nothing; 409, 404 and 410 say that somebody else may have brought this about.
+            refused = exc
+        members = _members(client)
+        if not member_plan.plan(members, wish).changes:
+            return members
+        if not in_time():
+            if refused is None:
+                raise errors.EtcdConflict("the cluster accepted the change and does not show it")
+            reason = member_plan.likely_reason(members, _healthy(client, members))
+            refused.message += " (the likely reason: %s)" % reason
+            raise refused
+        sleep(PAUSE)
+        action = member_plan.plan(members, wish)
+
+
+def _send(client: t.Any, action: MemberAction) -> None:
+    if action.kind is MemberActionKind.ADD:
+        client.add_member(sorted(action.peer_urls))
+    elif action.member is not None and action.kind is MemberActionKind.UPDATE:
+        client.update_member(action.member.id, sorted(action.peer_urls))
+    elif action.member is not None:
+        client.remove_member(action.member.id)
+
+
+def _wait(
+    client: t.Any,
+    wish: member_plan.Wish,
+    action: MemberAction,
+    in_time: t.Callable[[], bool],
+    sleep: t.Callable[[float], None],
+) -> t.Tuple[t.Tuple[Member, ...], Member]:
+    """Wait until the member has started and says that it is healthy."""
+    while True:
+        members = _listed(client)
+        member = member_plan.find(members, wish)
+        if member is None:
+            raise Incomplete(
+                "the member is no longer in the cluster: somebody else removed it",
+                changed=action.changes,
+            )
+        if member.started and member.id in _healthy(client, [member]):
+            return members, member
+        if not in_time():
+            raise Incomplete(
+                "the member %s is in the cluster, and %s in time"
+                % (
+                    member.name or member.id,
+                    "did not become healthy" if member.started else "did not start",
+                ),
+                changed=action.changes,
+            )
+        sleep(PAUSE)
+
+
+def _report(
+    action: MemberAction,
+    before: t.Sequence[Member],
+    after: t.Sequence[Member],
+    member: t.Optional[Member],
+    name: t.Optional[str],
+) -> t.Dict[str, t.Any]:
+    removed = action.kind is MemberActionKind.REMOVE
+    if member is None and action.kind is MemberActionKind.ADD:
+        # In check mode: what it will be, but for the id that the server chooses.
+        member = Member("", "", tuple(sorted(action.peer_urls)), ())
+        after = (*before, member)
+    elif member is not None and action.kind is MemberActionKind.UPDATE:
+        updated = member._replace(peer_urls=tuple(sorted(action.peer_urls)))
+        after = tuple(updated if one.id == member.id else one for one in after)
+        member = updated
+    elif removed:
+        member = action.member
+        after = tuple(one for one in after if member is None or one.id != member.id)
+    known = (member.name if member is not None else "") or name
+    cluster = member_plan.initial_cluster(after, member, known)
+    report = {
+        "changed": action.changes,
+        "action": action.kind.value,
+        "member": None if member is None else _shown(member),
+        "members": [_shown(one) for one in sorted(after, key=lambda one: (one.name, one.id))],
+        "initial_cluster": cluster,
+        "initial_cluster_state": "existing",
+        "environment": None,
+        "diff": {
+            "before": _diff(action.member),
+            "after": {} if removed or member is None else _diff(member),
+        },
+    }  # type: t.Dict[str, t.Any]
+    if member is not None and not removed:
+        report["environment"] = {
+            "ETCD_NAME": known or member.id,
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS": ",".join(sorted(member.peer_urls)),
+            "ETCD_INITIAL_CLUSTER": cluster,
+            "ETCD_INITIAL_CLUSTER_STATE": "existing",
+        }
+    return report
+
+
+def _shown(member: Member) -> t.Dict[str, t.Any]:
+    return {
+        "id": member.id or None,
+        "id_decimal": str(int(member.id, 16)) if member.id else None,
+        "name": member.name,
+        "peer_urls": sorted(member.peer_urls),
+        "client_urls": sorted(member.client_urls),
+        "started": member.started,
+    }
+
+
+def _diff(member: t.Optional[Member]) -> t.Dict[str, t.Any]:
+    if member is None:
+        return {}
+    return {"name": member.name, "peer_urls": sorted(member.peer_urls)}
