@@ -9,8 +9,10 @@ PRIVATE to the collection: it can change at any time.
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
+from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -38,7 +40,7 @@ class Task(t.Protocol):
     """
 
     def __call__(
-        self, options: t.Mapping[str, t.Any], connect: t.Callable[[], t.Any], *, apply: bool
+        self, options: t.Mapping[str, t.Any], connect: t.Callable[..., t.Any], *, apply: bool
     ) -> t.Dict[str, t.Any]: ...
 
 
@@ -49,7 +51,9 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
         supports_check_mode=True,
     )
     try:
-        report = task(module.params, lambda: _connect(module), apply=not module.check_mode)
+        report = task(
+            module.params, functools.partial(_connect, module), apply=not module.check_mode
+        )
     except _FAILURES as exc:
         _fail(module, exc)
     else:
@@ -60,8 +64,11 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
         module.exit_json(**report)
 
 
-def _connect(module: AnsibleModule) -> t.Any:
+def _connect(module: AnsibleModule, **credentials: str) -> t.Any:
+    """A client with the settings of the task; other credentials where they are given."""
     chosen = _connection.settings(module.params, os.environ)
+    if credentials:
+        chosen = replace(chosen, **credentials)  # type: ignore[arg-type]
     if chosen.password:
         # One from the environment is not known to Ansible as a secret.
         module.no_log_values.add(chosen.password)

@@ -51,10 +51,10 @@ class AuthApi:
         Raises:
             errors.EtcdAuthConflict: it exists.
         """
+        body = {"user": name, "password": _password(password), "roles": list(roles) or None}
         if name in self.users():
             # The server answers 200 and changes the password of an existing user (observed).
             raise errors.EtcdAuthConflict("the user %s exists" % name)
-        body = {"user": name, "password": _password(password), "roles": list(roles) or None}
         self._write("PUT", "users", name, body)
 
     def update_user(
@@ -71,13 +71,13 @@ class AuthApi:
             errors.EtcdAuthNotFound: there is none of this name.
             errors.EtcdAuthConflict: a role is granted twice, or revoked and not held.
         """
-        self.user(name)  # The server creates a user that it does not know when it gets a password.
         body = {
             "user": name,
             "password": None if password is None else _password(password),
             "grant": list(grant) or None,
             "revoke": list(revoke) or None,
         }
+        self.user(name)  # The server creates a user that it does not know when it gets a password.
         self._write("PUT", "users", name, body)
 
     def delete_user(self, name: str) -> None:
