@@ -27,6 +27,7 @@ class MissingLibrary(Exception):
         self.reason = reason
 
 
+_reason = ""
 try:
     import requests
     import requests.adapters
@@ -35,13 +36,13 @@ try:
 except ImportError:
     requests = None  # type: ignore[assignment]
     urllib3 = None  # type: ignore[assignment]
-    _REQUESTS_ERROR = traceback.format_exc()
+    _reason = traceback.format_exc()
 
 
 def need_requests() -> None:
     """Raise MissingLibrary unless requests can be used."""
-    if requests is None:
-        raise MissingLibrary("requests", _REQUESTS_ERROR)
+    if requests is None or urllib3 is None:
+        raise MissingLibrary("requests", _reason)
 
 
 def load_dns() -> t.Any:

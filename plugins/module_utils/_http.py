@@ -80,7 +80,7 @@ class Http:
             headers = dict(headers, **{"Content-Type": request.content_type})
         index = None
         try:
-            response = pool.urlopen(
+            response = pool.request(
                 request.method,
                 base + request.target,
                 body=request.body,
@@ -156,6 +156,10 @@ class Http:
 def _failed(exc: Exception, index: t.Optional[int]) -> AttemptFailed:
     kinds = _deps.urllib3.exceptions
     origin = _origin(exc)
+    if isinstance(exc, kinds.ProxyError):
+        # Before 2.0, urllib3 calls so whatever goes wrong behind a proxy, also after the request
+        # was sent; what it wraps tells.
+        exc = next((one for one in exc.args if isinstance(one, Exception)), exc)
     if isinstance(exc, kinds.SSLError) or isinstance(origin, ssl.SSLError):
         refused = _tls_refused(origin)
         return AttemptFailed(
@@ -165,7 +169,7 @@ def _failed(exc: Exception, index: t.Optional[int]) -> AttemptFailed:
         return AttemptFailed(Failure.NOT_SENT, _words(origin), index)
     if isinstance(exc, kinds.ConnectTimeoutError):
         return AttemptFailed(Failure.NOT_SENT, "no connection in time", index)
-    if isinstance(exc, (kinds.ProxyError, kinds.LocationValueError)):
+    if isinstance(exc, kinds.LocationValueError):
         return AttemptFailed(Failure.NOT_SENT, _words(origin), index)
     if isinstance(exc, kinds.ReadTimeoutError) or isinstance(origin, socket.timeout):
         return AttemptFailed(Failure.TIMEOUT, "no answer in time", index)

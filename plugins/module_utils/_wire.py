@@ -175,13 +175,13 @@ def decode(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
         return _success(request, answer)
     body = _json_object(answer.body)
     if isinstance(body, dict) and isinstance(body.get("errorCode"), int):
-        code = body["errorCode"]
+        code, cause, index = body["errorCode"], body.get("cause"), body.get("index")
         found = errors.BY_CODE.get(code, errors.EtcdException)
         raise found(
             str(body.get("message") or "etcd error %d" % code),
             code=code,
-            cause=body.get("cause"),
-            index=body.get("index"),
+            cause=cause if isinstance(cause, str) else None,
+            index=index if isinstance(index, int) else None,
             http_status=status,
             endpoint=answer.endpoint.url,
         )
@@ -199,9 +199,14 @@ def _success(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
             endpoint=answer.endpoint.url,
         )
     body = _json_object(answer.body)
-    if body is None or (request.api is Api.KEYS and not isinstance(body.get("action"), str)):
+    if body is None or (request.api is Api.KEYS and not _tells_of_a_key(body)):
         raise _not_etcd(request, answer)
     return body
+
+
+def _tells_of_a_key(body: t.Mapping[str, t.Any]) -> bool:
+    nodes = [body[name] for name in ("node", "prevNode") if name in body]
+    return isinstance(body.get("action"), str) and all(isinstance(node, dict) for node in nodes)
 
 
 def _unnumbered(
