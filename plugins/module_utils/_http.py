@@ -2,19 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One request to one endpoint, over the kept-alive connections of requests' adapter.
+"""One request to one endpoint, over kept-alive connections of requests' adapter.
 
 PRIVATE to the collection: it can change at any time.
 
-The adapter's pools are driven directly: a Session would spend a third of each request on merging
-proxy settings, and would follow redirects, which drops the body of a PUT. This is the only place
-where an exception of the HTTP library becomes one of ours.
+The adapter's pools make, check and keep the connections: TLS, certificates, proxies. The exchange on
+a connection is http.client's, from which all of them inherit: it tells exactly whether a request has
+left, what was sent can be waited for without a thread, and it takes half the time. This is the only
+place where an exception of these libraries becomes one of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import ssl
+import time
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _deps
@@ -25,10 +29,22 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Endpoint,
     Failure,
     Kind,
+    Patience,
     Request,
     Tls,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+
+#: Bytes to read of a body before the clock is looked at again.
+_PIECE = 1 << 16
+
+
+class _Line(t.NamedTuple):
+    """How an endpoint is reached: a pool, what goes before the path, and headers for a proxy."""
+
+    pool: t.Any
+    base: str
+    headers: t.Mapping[str, str]
 
 
 class Http:
@@ -39,6 +55,7 @@ class Http:
         authorization: value of the Authorization header, or None.
         use_proxy: whether the environment's proxy settings apply.
         connections: how many connections to one endpoint are kept.
+        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -48,78 +65,102 @@ class Http:
         authorization: t.Optional[str] = None,
         use_proxy: bool = False,
         connections: int = 8,
+        clock: t.Callable[[], float] = time.monotonic,
     ) -> None:
         _deps.need_requests()
         self._tls = tls
         self._use_proxy = use_proxy
+        self._clock = clock
         self._headers = {"User-Agent": "quorum.etcd"}
         if authorization is not None:
             self._headers["Authorization"] = authorization
         self._adapter = _deps.requests.adapters.HTTPAdapter(
             pool_connections=64, pool_maxsize=connections, max_retries=0
         )
-        self._pools = {}  # type: t.Dict[Endpoint, t.Any]
+        self._lines = {}  # type: t.Dict[Endpoint, _Line]
 
-    def exchange(
-        self, endpoint: Endpoint, request: Request, *, connect: float, read: float
-    ) -> Answer:
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         """Send the request once and return the answer, whatever its status.
-
-        Args:
-            connect: seconds to connect.
-            read: seconds of silence to bear while waiting for the answer; of a watch, for its
-                head, which comes at once (its body has the request's own read_timeout).
 
         Raises:
             AttemptFailed: there was no whole answer.
             ClientException: a certificate or key file cannot be used.
         """
-        pool, base = self._pools.get(endpoint) or self._open(endpoint)
-        headers = self._headers
-        if request.content_type is not None:
-            headers = dict(headers, **{"Content-Type": request.content_type})
-        index = None
+        line = self._lines.get(endpoint) or self._open(endpoint)
+        connection = line.pool._get_conn()
+        if connection.sock is None:
+            self._connect(line, connection, patience.connect)
+        return self._send(line, connection, endpoint, request, patience).finish()
+
+    def begin(
+        self, endpoint: Endpoint, request: Request, patience: Patience
+    ) -> t.Optional["Exchange"]:
+        """Send a request that may be sent twice, if a connection is open, and do not wait.
+
+        Returns:
+            None if no connection to this endpoint is open, or the one that was has broken.
+        """
+        line = self._lines.get(endpoint)
+        if line is None:
+            return None
+        connection = line.pool._get_conn()
+        if connection.sock is None:
+            line.pool._put_conn(connection)
+            return None
         try:
-            response = pool.request(
-                request.method,
-                base + request.target,
-                body=request.body,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=_deps.urllib3.Timeout(connect=connect, read=read),
-                preload_content=request.kind is not Kind.WAIT,
-                decode_content=False,
-            )
-            if request.kind is Kind.WAIT:
-                # The head comes at once and the body with the event: if the body never comes,
-                # the index in the head tells where to go on.
-                index = header_number(response.headers, "X-Etcd-Index")
-                sock = getattr(response.connection, "sock", None)
-                if sock is not None:
-                    sock.settimeout(request.read_timeout)
-            body = response.data
-        except _deps.urllib3.exceptions.HTTPError as exc:
-            raise _failed(exc, index) from exc
-        return Answer(response.status, response.headers, body, endpoint)
+            return self._send(line, connection, endpoint, request, patience)
+        except AttemptFailed:
+            return None
 
     def close(self) -> None:
         """Close the connections that are idle."""
         self._adapter.close()
-        self._pools.clear()
+        self._lines.clear()
 
-    def _open(self, endpoint: Endpoint) -> t.Tuple[t.Any, str]:
-        """The pool of this endpoint and what goes before the path (a URL where a proxy wants it)."""
+    def _connect(self, line: _Line, connection: t.Any, seconds: float) -> None:
+        connection.timeout = seconds
+        try:
+            if line.pool.proxy is not None and not line.base:
+                line.pool._prepare_proxy(connection)
+            if connection.sock is None:
+                connection.connect()
+        except (OSError, http.client.HTTPException, _deps.urllib3.exceptions.HTTPError) as exc:
+            connection.close()
+            line.pool._put_conn(None)
+            raise _not_connected(exc) from exc
+
+    def _send(
+        self,
+        line: _Line,
+        connection: t.Any,
+        endpoint: Endpoint,
+        request: Request,
+        patience: Patience,
+    ) -> "Exchange":
+        headers = self._headers
+        if request.content_type is not None or line.headers:
+            headers = dict(headers, **line.headers)
+            if request.content_type is not None:
+                headers["Content-Type"] = request.content_type
+        exchange = Exchange(line.pool, connection, endpoint, request, self._clock, patience.total)
+        with exchange.failing_as_ours():
+            connection.sock.settimeout(patience.read)
+            http.client.HTTPConnection.request(
+                connection,
+                request.method,
+                line.base + request.target,
+                body=request.body,
+                headers=headers,
+            )
+        return exchange
+
+    def _open(self, endpoint: Endpoint) -> _Line:
         url = endpoint.url
         proxies = {}  # type: t.Dict[str, str]
         if self._use_proxy:
             proxies = _deps.requests.utils.get_environ_proxies(url)
         cert = self._identity() if endpoint.scheme == "https" else None
         verify = self._tls.ca_cert or True if self._tls.verify else False
-        if not self._tls.verify:
-            # Warned about once, in words of ours, where the option is read.
-            _deps.urllib3.disable_warnings(_deps.urllib3.exceptions.InsecureRequestWarning)
         try:
             if hasattr(self._adapter, "get_connection_with_tls_context"):
                 prepared = _deps.requests.Request("GET", url).prepare()
@@ -134,9 +175,12 @@ class Http:
         except _deps.requests.exceptions.RequestException as exc:
             raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
         proxy = _deps.requests.utils.select_proxy(url, proxies)
-        through_proxy = proxy is not None and endpoint.scheme == "http"
-        self._pools[endpoint] = opened = (pool, url if through_proxy else "")
-        return opened
+        if proxy is not None and endpoint.scheme == "http":
+            line = _Line(pool, url, self._adapter.proxy_headers(proxy))
+        else:
+            line = _Line(pool, "", {})
+        self._lines[endpoint] = line
+        return line
 
     def _identity(self) -> t.Optional[t.Tuple[str, str]]:
         """Paths of the client's certificate and key, once they have been seen to load."""
@@ -153,44 +197,110 @@ class Http:
         return pair
 
 
-def _failed(exc: Exception, index: t.Optional[int]) -> AttemptFailed:
-    kinds = _deps.urllib3.exceptions
+class Exchange:
+    """A request that was sent, and whose answer is still to be read."""
+
+    __slots__ = ("_pool", "_connection", "_endpoint", "_request", "_clock", "_deadline", "_index")
+
+    def __init__(
+        self,
+        pool: t.Any,
+        connection: t.Any,
+        endpoint: Endpoint,
+        request: Request,
+        clock: t.Callable[[], float],
+        seconds: float,
+    ) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._endpoint = endpoint
+        self._request = request
+        self._clock = clock
+        self._deadline = clock() + seconds
+        self._index = None  # type: t.Optional[int]
+
+    def ready(self, seconds: float) -> bool:
+        """Whether an answer, or the end of the connection, comes within this time."""
+        sock = self._connection.sock
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True
+        return _deps.urllib3.util.wait.wait_for_read(sock, timeout=seconds)
+
+    def finish(self) -> Answer:
+        """Read the answer and give the connection back.
+
+        Raises:
+            AttemptFailed: there was no whole answer.
+        """
+        with self.failing_as_ours():
+            response = http.client.HTTPConnection.getresponse(self._connection)
+            if self._request.kind is Kind.WAIT:
+                # The head comes at once and the body with the event: if the body never comes,
+                # the index in the head tells where to go on.
+                self._index = header_number(response.headers, "X-Etcd-Index")
+                silence = self._request.read_timeout
+                if silence is not None:
+                    self._deadline += silence
+                if self._connection.sock is not None:
+                    self._connection.sock.settimeout(silence)
+            body = self._body(response)
+        self._pool._put_conn(self._connection)
+        return Answer(response.status, response.headers, body, self._endpoint)
+
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
+        """The whole body; a socket's timeout bounds each silence, the deadline bounds them all."""
+        pieces = []
+        while response.length != 0:
+            piece = response.read1(_PIECE)
+            if not piece:
+                break
+            pieces.append(piece)
+            if self._clock() > self._deadline:
+                raise socket.timeout("the answer did not end in time")
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        response.close()
+        return b"".join(pieces)
+
+    @contextlib.contextmanager
+    def failing_as_ours(self) -> t.Iterator[None]:
+        """An exception of the libraries ends the connection and becomes one of ours."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as exc:
+            self._connection.close()
+            self._pool._put_conn(None)
+            raise _no_answer(exc, self._index) from exc
+
+
+def _not_connected(exc: Exception) -> AttemptFailed:
     origin = _origin(exc)
-    if isinstance(exc, kinds.ProxyError):
-        # Before 2.0, urllib3 calls so whatever goes wrong behind a proxy, also after the request
-        # was sent; what it wraps tells.
-        exc = next((one for one in exc.args if isinstance(one, Exception)), exc)
-    if isinstance(exc, kinds.SSLError) or isinstance(origin, ssl.SSLError):
-        refused = _tls_refused(origin)
-        return AttemptFailed(
-            Failure.TLS if refused else Failure.BROKEN, "TLS: " + _words(origin), index
-        )
-    if isinstance(exc, kinds.NewConnectionError):
-        return AttemptFailed(Failure.NOT_SENT, _words(origin), index)
-    if isinstance(exc, kinds.ConnectTimeoutError):
-        return AttemptFailed(Failure.NOT_SENT, "no connection in time", index)
-    if isinstance(exc, kinds.LocationValueError):
-        return AttemptFailed(Failure.NOT_SENT, _words(origin), index)
-    if isinstance(exc, kinds.ReadTimeoutError) or isinstance(origin, socket.timeout):
+    if isinstance(origin, ssl.SSLError):
+        return AttemptFailed(Failure.TLS, "TLS: " + _words(origin))
+    timeouts = (socket.timeout, _deps.urllib3.exceptions.ConnectTimeoutError)
+    if isinstance(exc, timeouts) and not isinstance(
+        exc, _deps.urllib3.exceptions.NewConnectionError
+    ):
+        return AttemptFailed(Failure.NOT_SENT, "no connection in time")
+    return AttemptFailed(Failure.NOT_SENT, _words(origin))
+
+
+def _no_answer(exc: Exception, index: t.Optional[int]) -> AttemptFailed:
+    if isinstance(exc, ssl.SSLError):
+        failure = Failure.TLS if _tls_refused(exc) else Failure.BROKEN
+        return AttemptFailed(failure, "TLS: " + _words(exc), index)
+    if isinstance(exc, socket.timeout):
         return AttemptFailed(Failure.TIMEOUT, "no answer in time", index)
-    return AttemptFailed(Failure.BROKEN, _words(origin), index)
+    return AttemptFailed(Failure.BROKEN, _words(exc), index)
 
 
-def _tls_refused(origin: BaseException) -> bool:
-    """Whether TLS ended before the server could have read a request.
+def _tls_refused(exc: ssl.SSLError) -> bool:
+    """Whether the server refused TLS although the handshake had ended on our side.
 
-    A certificate that we refuse, and an alert that the peer sends: Go's server sends one only
-    while it has not finished the handshake. An end of the stream without an alert may come later.
+    With TLS 1.3 its verdict on our certificate comes after that, as an alert, and what we sent is
+    never read. An end of the stream without an alert may come later, and says nothing.
     """
-    if isinstance(origin, ssl.CertificateError):
-        return True
-    reason = getattr(origin, "reason", None) or ""
-    return "ALERT" in reason or reason in (
-        "WRONG_VERSION_NUMBER",
-        "UNSUPPORTED_PROTOCOL",
-        "HTTP_REQUEST",
-        "RECORD_LAYER_FAILURE",
-    )
+    return "ALERT" in (getattr(exc, "reason", None) or "")
 
 
 def _origin(exc: BaseException) -> BaseException:
@@ -214,7 +324,7 @@ def _words(exc: BaseException) -> str:
     if isinstance(exc, ssl.CertificateError):
         return "the certificate is not accepted: %s" % getattr(exc, "verify_message", exc)
     if isinstance(exc, ssl.SSLError):
-        return (exc.reason or str(exc)).lower().replace("_", " ")
+        return (getattr(exc, "reason", None) or str(exc)).lower().replace("_", " ")
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror[:1].lower() + exc.strerror[1:]
     return str(exc) or type(exc).__name__

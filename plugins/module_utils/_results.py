@@ -106,8 +106,6 @@ class EtcdResult:
 
     Attributes:
         body: the parsed body, as the server sent it.
-        x_etcd_index, raft_index, raft_term: from the headers, or None where the API sends none.
-        cluster_id: from the headers, in hexadecimal, or None.
         endpoint: URL of the endpoint that answered.
         attempts: how many requests were sent for this operation.
 
@@ -117,29 +115,43 @@ class EtcdResult:
 
     __slots__ = (
         "body",
-        "x_etcd_index",
-        "raft_index",
-        "raft_term",
-        "cluster_id",
         "endpoint",
         "attempts",
+        "_headers",
     )
 
     def __init__(
         self,
         body: t.Mapping[str, t.Any],
-        headers: t.Mapping[str, str],
+        headers: t.Any,
         *,
         endpoint: str,
         attempts: int = 1,
     ) -> None:
         self.body = body
-        self.x_etcd_index = header_number(headers, "X-Etcd-Index")
-        self.raft_index = header_number(headers, "X-Raft-Index")
-        self.raft_term = header_number(headers, "X-Raft-Term")
-        self.cluster_id = headers.get("X-Etcd-Cluster-Id")
         self.endpoint = endpoint
         self.attempts = attempts
+        self._headers = headers
+
+    @property
+    def x_etcd_index(self) -> t.Optional[int]:
+        """The store's index; None where the API does not send it."""
+        return header_number(self._headers, "X-Etcd-Index")
+
+    @property
+    def raft_index(self) -> t.Optional[int]:
+        """The raft index; None where the API does not send it."""
+        return header_number(self._headers, "X-Raft-Index")
+
+    @property
+    def raft_term(self) -> t.Optional[int]:
+        """The raft term; None where the API does not send it."""
+        return header_number(self._headers, "X-Raft-Term")
+
+    @property
+    def cluster_id(self) -> t.Optional[str]:
+        """Id of the cluster in hexadecimal; None where the API does not send it."""
+        return self._headers.get("X-Etcd-Cluster-Id")
 
     def __getattr__(self, name: str) -> t.Any:
         field = _FIELDS.get(name)
@@ -246,7 +258,7 @@ class Survey(t.NamedTuple):
         return self.member_id == self.leader_id
 
 
-def header_number(headers: t.Mapping[str, str], name: str) -> t.Optional[int]:
+def header_number(headers: t.Any, name: str) -> t.Optional[int]:
     """A header's number, or None where it is missing or none."""
     text = headers.get(name)
     return int(text) if text is not None and text.isdigit() else None

@@ -14,6 +14,7 @@ never raced, because a stalled server may carry out its copy later.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
@@ -29,6 +30,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Endpoint,
     Failure,
     Kind,
+    Patience,
     Request,
     Timeouts,
 )
@@ -39,12 +41,22 @@ PAUSE = 0.2
 Outcome = t.Union[EtcdResult, AttemptFailed, errors.EtcdException, errors.ClientException]
 
 
+class AwaitsAnswer(t.Protocol):
+    """A request that was sent (`_http.Exchange`)."""
+
+    def ready(self, seconds: float) -> bool: ...
+
+    def finish(self) -> Answer: ...
+
+
 class ExchangesRequests(t.Protocol):
     """What carries one request to one endpoint (`_http.Http`)."""
 
-    def exchange(
-        self, endpoint: Endpoint, request: Request, *, connect: float, read: float
-    ) -> Answer: ...
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer: ...
+
+    def begin(
+        self, endpoint: Endpoint, request: Request, patience: Patience
+    ) -> t.Optional[AwaitsAnswer]: ...
 
 
 class ThreadRace:
@@ -146,7 +158,7 @@ class Transport:
             operation = _Operation(
                 self._http, request, self.timeouts, Pool([endpoint]), self._clock
             )
-            race.start(_call(number, operation, endpoint))
+            race.start(_call(number, functools.partial(operation.attempt, endpoint)))
         for unused in requests:
             returned = race.next(began + limit - self._clock())
             if returned is None:
@@ -188,31 +200,41 @@ class Transport:
         todo = deque(order)
         running = []  # type: t.List[Endpoint]
         delay = self._hedge_delay
+        returned = None
+        sent = operation.begin(order[0])
+        if sent is not None:
+            # On a connection that is open, the answer can be waited for without a thread.
+            running.append(todo.popleft())
+            call = _call(order[0], functools.partial(operation.outcome, sent.finish))
+            if sent.ready(min(delay, operation.left())):
+                returned = call()
+            else:
+                race.start(call)
         while True:
+            if returned is not None:
+                endpoint, outcome = returned
+                running.remove(endpoint)
+                if isinstance(outcome, EtcdResult):
+                    operation.answered(endpoint, stalled=running)
+                    return outcome
+                operation.failed(endpoint, outcome, stalled=running)
+                if not todo and not running:
+                    todo.extend(operation.worth_another_try())
+                    self._sleep(PAUSE)
+            elif operation.left() <= 0:
+                raise operation.out_of_time(running)
             if todo:
-                running.append(todo.popleft())
-                endpoint = running[-1]
-                race.start(_call(endpoint, operation, endpoint))
+                endpoint = todo.popleft()
+                running.append(endpoint)
+                race.start(_call(endpoint, functools.partial(operation.attempt, endpoint)))
             returned = race.next(min(delay, operation.left()) if todo else operation.left())
             if returned is None:
-                if operation.left() <= 0:
-                    raise operation.out_of_time(running)
                 delay *= 2
-                continue
-            endpoint, outcome = returned
-            running.remove(endpoint)
-            if isinstance(outcome, EtcdResult):
-                operation.answered(endpoint, stalled=running)
-                return outcome
-            operation.failed(endpoint, outcome, stalled=running)
-            if not todo and not running:
-                todo.extend(operation.worth_another_try())
-                self._sleep(PAUSE)
 
 
-def _call(mark: t.Any, operation: "_Operation", endpoint: Endpoint) -> t.Callable[[], t.Any]:
-    """What a race runs: one attempt, whose outcome comes with a mark to know it by."""
-    return lambda: (mark, operation.attempt(endpoint))
+def _call(mark: t.Any, attempt: t.Callable[[], t.Any]) -> t.Callable[[], t.Any]:
+    """What a race runs: an attempt, whose outcome comes with a mark to know it by."""
+    return lambda: (mark, attempt())
 
 
 class _Operation:
@@ -241,22 +263,36 @@ class _Operation:
         return self._deadline - self._clock()
 
     def attempt(self, endpoint: Endpoint) -> Outcome:
-        """Send the request once; the outcome is returned, not raised, so that it can cross threads."""
-        left = self.left()
-        if left <= 0:
+        """Send the request once and wait for its answer."""
+        patience = self._patience()
+        if patience.total <= 0:
             return AttemptFailed(Failure.NOT_SENT, "not tried, no time was left")
         self._sent_to.append(endpoint)
+        return self.outcome(
+            functools.partial(self._http.exchange, endpoint, self._request, patience)
+        )
+
+    def begin(self, endpoint: Endpoint) -> t.Optional[AwaitsAnswer]:
+        """Send the request if a connection to the endpoint is open, and do not wait."""
+        sent = self._http.begin(endpoint, self._request, self._patience())
+        if sent is not None:
+            self._sent_to.append(endpoint)
+        return sent
+
+    def outcome(self, answered: t.Callable[[], Answer]) -> Outcome:
+        """What an answer, or its failure to come, means; returned, not raised, to cross threads."""
         try:
-            answer = self._http.exchange(
-                endpoint,
-                self._request,
-                connect=min(self._timeouts.connect, left),
-                read=min(self._timeouts.read, left),
-            )
+            answer = answered()
             body = _wire.decode(self._request, answer)
         except (AttemptFailed, errors.EtcdException, errors.ClientException) as exc:
             return exc
-        return EtcdResult(body, answer.headers, endpoint=endpoint.url, attempts=len(self._sent_to))
+        return EtcdResult(
+            body, answer.headers, endpoint=answer.endpoint.url, attempts=len(self._sent_to)
+        )
+
+    def _patience(self) -> Patience:
+        left = self.left()
+        return Patience(min(self._timeouts.connect, left), min(self._timeouts.read, left), left)
 
     def answered(self, endpoint: Endpoint, stalled: t.Sequence[Endpoint] = ()) -> None:
         """This endpoint answered, while those still had not."""

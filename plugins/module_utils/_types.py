@@ -70,10 +70,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, as it came."""
+    """One answer, as it came; `headers` has a `get` that is blind to case."""
 
     status: int
-    headers: t.Mapping[str, str]
+    headers: t.Any
     body: bytes
     endpoint: Endpoint
 
@@ -95,6 +95,21 @@ class Timeouts:
     connect: float = 2.0
     read: float = 10.0
     total: float = 30.0
+
+
+class Patience(t.NamedTuple):
+    """Seconds for one attempt.
+
+    Attributes:
+        connect: to connect.
+        read: of silence to bear while waiting for the answer; of a watch, for its head, which comes
+            at once (its body has the request's own read_timeout).
+        total: from sending the request to the end of the answer, a watch's waiting excepted.
+    """
+
+    connect: float
+    read: float
+    total: float
 
 
 class Failure(enum.Enum):

@@ -29,8 +29,8 @@ This file is PUBLIC and follows semantic versioning.
      |   `- EtcdEmptyResponse        the answer has no body where one is due
      |- EtcdV2NotServed              this server does not serve the v2 API
      |- EtcdUnreachable              no endpoint gave an answer (each one's reason is in .errors)
-     |   `- EtcdTimeout              the time budget of the operation ran out
-     |- EtcdTLSFailure               TLS could not be agreed with any endpoint
+     |   |- EtcdTimeout              the time budget of the operation ran out
+     |   `- EtcdTLSFailure           TLS could not be agreed with any endpoint
      |- EtcdDiscoveryFailed          DNS SRV discovery gave no endpoint
      |- EtcdOutcomeUnknown           a write was sent and its answer never came
      |- EtcdWatchTimeout             a watch ended without an event

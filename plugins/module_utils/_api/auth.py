@@ -77,7 +77,10 @@ class AuthApi:
             "grant": list(grant) or None,
             "revoke": list(revoke) or None,
         }
-        self.user(name)  # The server creates a user that it does not know when it gets a password.
+        if name not in self.users():
+            # The server creates a user that it does not know when it gets a password. A user with a
+            # role that does not exist cannot be read by itself, and can be changed (observed).
+            raise errors.EtcdAuthNotFound("there is no user %s" % name)
         self._write("PUT", "users", name, body)
 
     def delete_user(self, name: str) -> None:
