@@ -159,8 +159,9 @@ class Http:
         proxies = {}  # type: t.Dict[str, str]
         if self._use_proxy:
             proxies = _deps.requests.utils.get_environ_proxies(url)
-        cert = self._identity() if endpoint.scheme == "https" else None
-        verify = self._tls.ca_cert or True if self._tls.verify else False
+        secure = endpoint.scheme == "https"
+        cert = self._identity() if secure else None
+        verify = self._authorities() if secure else True
         try:
             if hasattr(self._adapter, "get_connection_with_tls_context"):
                 prepared = _deps.requests.Request("GET", url).prepare()
@@ -170,17 +171,36 @@ class Http:
             else:
                 pool = self._adapter.get_connection(url, proxies)
                 self._adapter.cert_verify(pool, url, verify, cert)
-        except OSError as exc:
-            raise ClientException("ca_cert cannot be used: %s" % exc) from exc
-        except _deps.requests.exceptions.RequestException as exc:
+        except (
+            _deps.requests.exceptions.RequestException,
+            _deps.urllib3.exceptions.HTTPError,
+        ) as exc:
             raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
         proxy = _deps.requests.utils.select_proxy(url, proxies)
-        if proxy is not None and endpoint.scheme == "http":
+        if proxy is not None and not secure:
             line = _Line(pool, url, self._adapter.proxy_headers(proxy))
         else:
             line = _Line(pool, "", {})
         self._lines[endpoint] = line
         return line
+
+    def _authorities(self) -> t.Union[str, bool]:
+        """Path of the authorities to trust, once they have been seen to load.
+
+        True for those that come with requests, False to trust anybody.
+        """
+        if not self._tls.verify:
+            return False
+        if self._tls.ca_cert is None:
+            return True
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self._tls.ca_cert)
+        except OSError as exc:
+            raise ClientException(
+                "ca_cert %s cannot be used: %s (it is a PEM file of certificates)"
+                % (self._tls.ca_cert, _words(exc))
+            ) from exc
+        return self._tls.ca_cert
 
     def _identity(self) -> t.Optional[t.Tuple[str, str]]:
         """Paths of the client's certificate and key, once they have been seen to load."""
