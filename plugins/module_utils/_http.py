@@ -345,6 +345,12 @@ def _words(exc: BaseException) -> str:
         return "the certificate is not accepted: %s" % getattr(exc, "verify_message", exc)
     if isinstance(exc, ssl.SSLError):
         return (getattr(exc, "reason", None) or str(exc)).lower().replace("_", " ")
+    if isinstance(exc, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(exc, http.client.IncompleteRead):
+        return "the answer broke off"
+    if isinstance(exc, http.client.HTTPException):
+        return "the answer is not HTTP"
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror[:1].lower() + exc.strerror[1:]
     return str(exc) or type(exc).__name__

@@ -315,7 +315,7 @@ class _Operation:
         self._pool.failed(endpoint, self._clock())
         if verdict is _retry.Verdict.UNKNOWN:
             raise errors.EtcdOutcomeUnknown(
-                "%s was sent and %s; it may or may not have been carried out"
+                "%s was sent (%s); it may or may not have been carried out"
                 % (self._request, _reason(exc)),
                 http_status=getattr(exc, "http_status", None),
                 endpoint=endpoint.url,

@@ -20,7 +20,7 @@ if not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
-from harness import binaries, detached, services
+from harness import binaries, detached, ports, services
 from harness.errors import HarnessError
 from harness.faultproxy import MODES
 
@@ -63,6 +63,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("action", choices=detached.MEMBER_ACTIONS)
     command.add_argument("--wait", type=float, metavar="SECONDS", help="until it is healthy")
     command.set_defaults(run=_member)
+
+    command = commands.add_parser("new-peer-url", help="print a free one, to add a member with")
+    command.set_defaults(run=lambda args: print(ports.new_peer_url()))
+
+    command = commands.add_parser("add-member", help="start the server of an added member")
+    command.add_argument("--state", required=True, metavar="FILE")
+    command.add_argument("--name", required=True)
+    command.add_argument("--peer-url", required=True, metavar="URL")
+    command.add_argument("--initial-cluster", required=True, metavar="NAME=URL,...")
+    command.add_argument("--wait", type=float, metavar="SECONDS", help="until it is healthy")
+    command.set_defaults(run=_add_member)
 
     command = commands.add_parser("proxy-mode", help="what the fault proxy does from now on")
     command.add_argument("--state", required=True, metavar="FILE")
@@ -110,6 +121,12 @@ def _stop(args: argparse.Namespace) -> None:
 
 def _member(args: argparse.Namespace) -> None:
     _print(detached.control_member(args.state, args.name, args.action, args.wait))
+
+
+def _add_member(args: argparse.Namespace) -> None:
+    _print(
+        detached.add_member(args.state, args.name, args.peer_url, args.initial_cluster, args.wait)
+    )
 
 
 def _proxy_mode(args: argparse.Namespace) -> None:

@@ -284,7 +284,7 @@ class Cluster:
 
     def new_peer_url(self) -> str:
         """A free peer URL, for a member that is still to be added."""
-        return f"http://{ports.HOST}:{ports.free_port()}"
+        return ports.new_peer_url()
 
     def add_member_process(
         self, name: str, peer_url: str, initial_cluster: str, wait: bool = True
@@ -301,6 +301,13 @@ class Cluster:
         if wait:
             member.wait_healthy()
         return member
+
+    @classmethod
+    def at(cls, directory: str, binary: Binary, *, v2: bool, tls: t.Optional[Tls]) -> Cluster:
+        """A detached cluster that runs already, to add members to; it knows of none so far."""
+        cluster = cls(binary, v2=v2, tls=tls, detached=True)
+        cluster.directory = directory
+        return cluster
 
     def _start_once(self) -> None:
         self.directory = tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir=self._parent_directory)

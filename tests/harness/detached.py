@@ -110,6 +110,36 @@ def control_member(path: str, name: str, action: str, wait: t.Optional[float]) -
     return state
 
 
+def add_member(
+    path: str, name: str, peer_url: str, initial_cluster: str, wait: t.Optional[float]
+) -> State:
+    """Start the server of a member that was added by the API; the new state.
+
+    It takes the place of one of that name that was removed and has ended.
+    """
+    state: State = services.read_json(path)
+    others = []
+    for recorded in state["members"]:
+        process = _process(recorded)
+        if recorded["name"] != name:
+            others.append(recorded)
+        elif process is not None and process.running():
+            raise HarnessError(f"{name} still runs")
+    cluster = Cluster.at(
+        os.path.dirname(state["members"][0]["data_dir"]),
+        Binary(state["binary"], state["version"], "given"),
+        v2=state["v2"],
+        tls=_tls_from_state(state),
+    )
+    member = cluster.add_member_process(name, peer_url, initial_cluster, wait=False)
+    state["members"] = [*others, _member_to_state(member)]
+    state["endpoints"] = [recorded["endpoint"] for recorded in state["members"]]
+    services.write_json(path, state)
+    if wait is not None:
+        member.wait_healthy(wait)
+    return state
+
+
 def control_proxy(path: str, order: t.Dict[str, t.Any]) -> None:
     """Have the proxy call `set_mode`."""
     state = services.read_json(path)
@@ -154,15 +184,6 @@ def _member_to_state(member: Member) -> State:
 
 
 def _member_from_state(recorded: State, state: State) -> Member:
-    tls = None
-    if state["certs"] is not None:
-        tls = services.tls_from_state(
-            {
-                "certs": state["certs"],
-                "client_auth": state["tls"] == "mutual",
-                "expired": False,
-            }
-        )
     return Member(
         name=recorded["name"],
         endpoint=recorded["endpoint"],
@@ -170,9 +191,17 @@ def _member_from_state(recorded: State, state: State) -> Member:
         data_dir=recorded["data_dir"],
         log_path=recorded["log"],
         command=recorded["command"],
-        tls=tls,
+        tls=_tls_from_state(state),
         detached=True,
         process=_process(recorded),
+    )
+
+
+def _tls_from_state(state: State) -> t.Optional[Tls]:
+    if state["certs"] is None:
+        return None
+    return services.tls_from_state(
+        {"certs": state["certs"], "client_auth": state["tls"] == "mutual", "expired": False}
     )
 
 

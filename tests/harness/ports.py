@@ -75,6 +75,11 @@ def free_port() -> int:
         return reservation.ports[0]
 
 
+def new_peer_url() -> str:
+    """A peer URL that was free a moment ago, for a member that is still to be added."""
+    return f"http://{HOST}:{free_port()}"
+
+
 def _candidates() -> range:
     try:
         with open(_EPHEMERAL, encoding="ascii") as file:
