@@ -245,6 +245,11 @@ def _carry_out(client: KeyClient, planned: Outcome) -> Outcome:
             settled = _settle(client, planned, unknown)
             if settled is not None:
                 return settled
+        except errors.EtcdException as exc:
+            if unknown is None:
+                raise
+            # An earlier copy may still be on its way.
+            raise _no_telling(unknown, "sending it again failed: %s" % exc) from exc
         else:
             return _written(planned, result, result.x_etcd_index)
     raise unknown or _LostRace()
@@ -318,7 +323,7 @@ def _settle(
         events = _events(client, action.key, since, now.etcd_index)
     except errors.EtcdEventIndexCleared as exc:
         raise _no_telling(unknown, "the server has forgotten what happened since") from exc
-    except (errors.EtcdUnreachable, errors.EtcdServerError, errors.EtcdRaftInternal) as exc:
+    except errors.EtcdException as exc:
         raise _no_telling(unknown, "reading the key back failed too: %s" % exc) from exc
     for event in events:
         if _is_ours(event, action):

@@ -210,6 +210,7 @@ class Transport:
                 returned = call()
             else:
                 race.start(call)
+                delay *= 2
         while True:
             if returned is not None:
                 endpoint, outcome = returned

@@ -70,6 +70,7 @@ class AuthApi:
         Raises:
             errors.EtcdAuthNotFound: there is none of this name.
             errors.EtcdAuthConflict: a role is granted twice, or revoked and not held.
+            errors.EtcdAuthError: there is nothing to change.
         """
         body = {
             "user": name,
@@ -109,6 +110,7 @@ class AuthApi:
 
         Raises:
             errors.EtcdAuthConflict: it exists.
+            errors.EtcdAuthError: it is root.
         """
         self._write("PUT", "roles", name, {"role": name, "permissions": _kv(permissions)})
 
@@ -123,8 +125,8 @@ class AuthApi:
 
         Raises:
             errors.EtcdAuthNotFound: there is none of this name.
-            errors.EtcdAuthConflict: a permission is granted twice.
-            errors.EtcdAuthError: a permission is revoked and not held.
+            errors.EtcdAuthConflict: a permission is granted twice, or there is nothing to change.
+            errors.EtcdAuthError: a permission is revoked and not held, or the role is root.
         """
         body = {"role": name, "grant": _kv(grant), "revoke": _kv(revoke)}
         self._write("PUT", "roles", name, body)
@@ -134,6 +136,7 @@ class AuthApi:
 
         Raises:
             errors.EtcdAuthNotFound: there is none of this name.
+            errors.EtcdAuthError: it is root.
         """
         self._write("DELETE", "roles", name)
 

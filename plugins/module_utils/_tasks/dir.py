@@ -100,6 +100,9 @@ def _report(outcome: _apply.Outcome) -> t.Dict[str, t.Any]:
             created_index=node.created_index,
             modified_index=node.modified_index,
         )
+        if action.kind is ActionKind.SET_DIR_TTL and kept is not None:
+            # The answer shows a new index, and the store keeps the old one (observed on 3.4.23).
+            report["modified_index"] = kept.modified_index
     elif kept is not None:
         report["created_index"] = kept.created_index
         if not action.changes:

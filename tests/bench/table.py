@@ -1,0 +1,145 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Interleaved measurements, and tables of what came out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Contender = Callable[[], None]
+
+
+class Samples:
+    """Seconds that each contender took, one number for each round."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._seconds: dict[str, list[float]] = {name: [] for name in names}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All contenders, in their order."""
+        return tuple(self._seconds)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Record what a contender took in its next round."""
+        self._seconds[name].append(seconds)
+
+    def measured(self, name: str) -> bool:
+        """Whether there is a sample of it."""
+        return bool(self._seconds[name])
+
+    def median(self, name: str) -> float:
+        """Median of all rounds."""
+        return statistics.median(self._seconds[name])
+
+    def ratio(self, name: str, other: str) -> float:
+        """How many times as long it took as another: median of the ratios of each round.
+
+        The two of a round ran one after the other, so a machine that gets slower meanwhile does
+        not show.
+        """
+        pairs = zip(self._seconds[name], self._seconds[other])
+        return statistics.median(one / two for one, two in pairs)
+
+    def excess(self, name: str, other: str) -> float:
+        """How many seconds longer it took than another: median of the differences of each round."""
+        pairs = zip(self._seconds[name], self._seconds[other])
+        return statistics.median(one - two for one, two in pairs)
+
+
+def interleave(
+    contenders: Mapping[str, Contender], *, rounds: int, batch: int = 1, warm_up: int = 1
+) -> Samples:
+    """Run A B C A B C ...; a sample is the seconds of one call, as the mean of a batch."""
+    samples = Samples(tuple(contenders))
+    for number in range(-warm_up, rounds):
+        for name, call in contenders.items():
+            began = time.perf_counter()
+            for _ in range(batch):
+                call()
+            seconds = (time.perf_counter() - began) / batch
+            if number >= 0:
+                samples.add(name, seconds)
+    return samples
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measured number against the targets of the project; at least or at most, as `least` says."""
+
+    what: str
+    measured: float
+    must: float | None = None
+    beyond: float | None = None
+    least: bool = False
+    unit: str = ""
+
+    def shortfalls(self) -> list[str]:
+        """What it misses, in a line each."""
+        return [
+            f"{self.what}: {self._number(self.measured)}, {kind} {self._target(target)}"
+            for kind, target in (("must", self.must), ("beyond", self.beyond))
+            if target is not None and not self._meets(target)
+        ]
+
+    def cells(self) -> list[str]:
+        """Its row in the table of checks."""
+        cells = [self.what, self._number(self.measured)]
+        for target in (self.must, self.beyond):
+            known = target is not None
+            cells.append(self._target(target) if known else "")
+            cells.append(("ok" if self._meets(target) else "SHORT") if known else "")
+        return cells
+
+    def _meets(self, target: float | None) -> bool:
+        if target is None:
+            return True
+        return self.measured >= target if self.least else self.measured <= target
+
+    def _target(self, target: float | None) -> str:
+        return f"{'>=' if self.least else '<='} {self._number(target or 0)}"
+
+    def _number(self, number: float) -> str:
+        return f"{number:.1f} {self.unit}" if self.unit else f"{number:.2f}"
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """Every measured number with its targets."""
+    print_table(
+        ["", "measured", "must", "", "beyond", ""],
+        [check.cells() for check in checks],
+        left=(0, 3, 5),
+    )
+
+
+def print_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+) -> None:
+    """Columns of text, aligned right but for those named."""
+    everything = [head, *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
+    for number, row in enumerate(everything):
+        cells = (
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        print("  " + "  ".join(cells).rstrip())
+        if number == 0:
+            print("  " + "  ".join("-" * width for width in widths))
+    print(flush=True)
+
+
+def rate(seconds: float) -> str:
+    """Calls in a second, from the seconds of one."""
+    return f"{1 / seconds:,.0f}/s" if math.isfinite(seconds) and seconds > 0 else "?"
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds, for people."""
+    return f"{seconds * 1000:,.1f} ms"

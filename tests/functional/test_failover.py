@@ -1,0 +1,271 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A first endpoint that is refused, black-holed or stopped; all of them down.
+
+The bounds on time are generous: they tell "did not wait for it" from "waited for it", no more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from conftest import ProxyTo
+from harness import Cluster, FaultProxy
+
+#: Seconds that an operation may take that waits for nobody.
+SOON = 2.0
+
+
+class Took:
+    """How long a block took."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> "Took":
+        self._start = time.monotonic()
+        return self
+
+    def __exit__(self, *unused: t.Any) -> None:
+        self.seconds = time.monotonic() - self._start
+
+
+@pytest.fixture
+def first(three: Cluster, proxy_to: ProxyTo) -> FaultProxy:
+    """A proxy before the first node."""
+    proxy: FaultProxy = proxy_to(three.endpoints[0])
+    return proxy
+
+
+@pytest.fixture
+def endpoints(three: Cluster, first: FaultProxy) -> t.List[str]:
+    """The three nodes, the first of them behind the proxy."""
+    return [first.url, *three.endpoints[1:]]
+
+
+@pytest.mark.parametrize("mode", ["refuse", "blackhole", "hang"])
+def test_read_goes_on(mode: str, first: FaultProxy, endpoints: t.List[str], key: str) -> None:
+    """The first read waits for nobody, the second pays nothing, a write goes where it was answered."""
+    Client(endpoints[1:]).write(key, "x")
+    first.set_mode(mode)
+    client = Client(endpoints)
+    with Took() as took:
+        result = client.read(key, quorum=True)
+    assert took.seconds < SOON
+    assert result.node.value == "x"
+    assert (result.endpoint, result.attempts) == (endpoints[1], 2)
+    first.forget()
+    again = client.read(key, quorum=True)
+    assert (again.endpoint, again.attempts) == (endpoints[1], 1)
+    with Took() as took:
+        written = client.write(key, "y")
+    assert took.seconds < SOON
+    assert (written.endpoint, written.attempts) == (endpoints[1], 1)
+    assert first.requests == []
+
+
+def test_stopped_member(own_three: Cluster, key: str) -> None:
+    """A real member under SIGSTOP accepts connections and is silent."""
+    client = Client(own_three.endpoints)
+    client.write(key, "x")
+    own_three.members[0].pause()
+    fresh = Client(own_three.endpoints)
+    # The stopped one may have been the leader, so this one does not ask for a quorum.
+    with Took() as took:
+        result = fresh.read(key)
+    assert took.seconds < SOON
+    assert result.node.value == "x"
+    assert result.endpoint == own_three.endpoints[1]
+    with Took() as took:
+        assert fresh.read(key).attempts == 1
+    assert took.seconds < SOON
+    # The connection that the other client kept alive is silent as well.
+    with Took() as took:
+        assert client.read(key).endpoint != own_three.endpoints[0]
+    assert took.seconds < SOON
+
+
+def test_stopped_member_and_a_write(own_three: Cluster, key: str) -> None:
+    """Read and then write, as every module does, with a stopped follower in the first place."""
+    leader = own_three.leader()
+    follower = next(one for one in own_three.members if one is not leader)
+    urls = [follower.endpoint, *(one.endpoint for one in own_three.members if one is not follower)]
+    follower.pause()
+    client = Client(urls)
+    with Took() as took:
+        with pytest.raises(errors.EtcdKeyNotFound):
+            client.read(key, quorum=True)
+        result = client.compare_and_swap(key, "x", prev_exist=False)
+    assert took.seconds < SOON
+    assert (result.endpoint, result.attempts) == (urls[1], 1)
+
+
+def test_killed_member(own_three: Cluster, key: str) -> None:
+    """A client that was talking to a member goes on when it is killed, and may go back."""
+    leader = own_three.leader()
+    follower = next(one for one in own_three.members if one is not leader)
+    urls = [follower.endpoint, *(one.endpoint for one in own_three.members if one is not follower)]
+    client = Client(urls)
+    assert client.write(key, "1").endpoint == urls[0]
+    follower.kill()
+    with Took() as took:
+        assert client.read(key, quorum=True).endpoint != urls[0]
+        assert client.write(key, "2").attempts == 1
+    assert took.seconds < SOON
+    follower.start()
+    follower.wait_healthy()
+    assert Client(urls).read(key, quorum=True).endpoint == urls[0]
+
+
+def test_write_to_a_refused_first_endpoint_goes_on(
+    first: FaultProxy, endpoints: t.List[str], key: str
+) -> None:
+    """Nothing was sent, so any verb may go elsewhere."""
+    first.set_mode("refuse")
+    with Took() as took:
+        result = Client(endpoints).write(key, "x")
+    assert took.seconds < SOON
+    assert (result.endpoint, result.attempts) == (endpoints[1], 2)
+
+
+def test_write_to_a_black_holed_first_endpoint_goes_on(
+    first: FaultProxy, endpoints: t.List[str], key: str
+) -> None:
+    """After one connect timeout, and never again."""
+    first.set_mode("blackhole")
+    client = Client(endpoints, connect_timeout=0.7)
+    with Took() as took:
+        result = client.create_in_order(key, "x")
+    assert 0.6 < took.seconds < 0.7 + SOON
+    assert (result.endpoint, result.attempts) == (endpoints[1], 2)
+    with Took() as took:
+        assert client.create_in_order(key, "y").attempts == 1
+    assert took.seconds < 0.6
+    assert len(client.read(key).node.nodes) == 2
+
+
+def test_name_that_does_not_resolve(three: Cluster, key: str) -> None:
+    """A host name that is not known is an endpoint like any other that cannot be reached."""
+    result = Client(["no-such-host.invalid:2379", three.endpoints[1]]).write(key, "x")
+    assert (result.endpoint, result.attempts) == (three.endpoints[1], 2)
+
+
+@pytest.fixture
+def three_proxies(three: Cluster, proxy_to: ProxyTo) -> t.List[FaultProxy]:
+    """A proxy before each node."""
+    return [proxy_to(url) for url in three.endpoints]
+
+
+def test_all_down_read(three_proxies: t.List[FaultProxy], key: str) -> None:
+    """The error lists each endpoint with its reason, within the whole budget."""
+    urls = [proxy.url for proxy in three_proxies]
+    for proxy, mode in zip(three_proxies, ("refuse", "blackhole", "hang")):
+        proxy.set_mode(mode)
+    client = Client(urls, connect_timeout=1.0, timeout=5.0, total_timeout=2.0)
+    with Took() as took, pytest.raises(errors.EtcdUnreachable) as caught:
+        client.read(key)
+    assert 1.5 < took.seconds < 2.0 + SOON
+    assert dict(caught.value.errors) == {
+        urls[0]: "connection refused",
+        urls[1]: "no connection in time",
+        urls[2]: "no answer in time",
+    }
+    for pair in caught.value.errors:
+        assert "%s: %s" % pair in str(caught.value)
+
+
+def test_all_down_write(three_proxies: t.List[FaultProxy], key: str) -> None:
+    """A write is refused by each in turn; none was sent, so its outcome is known."""
+    urls = [proxy.url for proxy in three_proxies]
+    for proxy, mode in zip(three_proxies, ("blackhole", "blackhole", "refuse")):
+        proxy.set_mode(mode)
+    with Took() as took, pytest.raises(errors.EtcdUnreachable) as caught:
+        Client(urls, connect_timeout=0.5, total_timeout=3.0).write(key, "x")
+    assert 0.9 < took.seconds < 3.0 + SOON
+    assert [url for url, unused in caught.value.errors] == urls
+    assert [why for unused, why in caught.value.errors] == [
+        "no connection in time",
+        "no connection in time",
+        "connection refused",
+    ]
+
+
+def test_total_timeout_cuts_connecting_short(three_proxies: t.List[FaultProxy], key: str) -> None:
+    """The whole budget holds, however long each attempt would be allowed to take."""
+    urls = [proxy.url for proxy in three_proxies]
+    for proxy in three_proxies:
+        proxy.set_mode("blackhole")
+    with Took() as took, pytest.raises(errors.EtcdTimeout) as caught:
+        Client(urls, connect_timeout=10.0, total_timeout=1.0).write(key, "x")
+    assert 0.9 < took.seconds < 1.0 + SOON
+    assert [url for url, unused in caught.value.errors] == urls
+    assert caught.value.errors[2][1] == "not tried, no time was left"
+
+
+def test_without_failover(first: FaultProxy, endpoints: t.List[str], key: str) -> None:
+    """allow_reconnect=False uses the first endpoint only."""
+    client = Client(endpoints, allow_reconnect=False)
+    assert client.endpoints() == (first.url,)
+    client.write(key, "x")
+    first.set_mode("refuse")
+    with pytest.raises(errors.EtcdUnreachable) as caught:
+        client.read(key)
+    assert [url for url, unused in caught.value.errors] == [first.url]
+
+
+def test_final_answers_are_not_taken_elsewhere(three_proxies: t.List[FaultProxy], key: str) -> None:
+    """What the store refuses is refused by one member for all."""
+    client = Client([proxy.url for proxy in three_proxies])
+    with pytest.raises(errors.EtcdKeyNotFound):
+        client.delete(key)
+    with pytest.raises(errors.EtcdTestFailed):
+        client.write(key, "1")
+        client.compare_and_swap(key, "2", prev_value="3")
+    assert [len(proxy.requests) for proxy in three_proxies] == [3, 0, 0]
+
+
+def test_without_quorum(own_three: Cluster, key: str) -> None:
+    """One of three left: local reads work, a write is refused by raft with its outcome unknown."""
+    client = Client(own_three.endpoints, total_timeout=9.0)
+    client.write(key, "x")
+    leader = own_three.leader()
+    survivor = next(one for one in own_three.members if one is not leader)
+    for member in own_three.members:
+        if member is not survivor:
+            member.kill()
+    assert client.read(key).node.value == "x"
+    assert client.read(key).endpoint == survivor.endpoint
+    assert client.members()
+    with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
+        client.write(key, "y")
+    assert "etcdserver: request timed out" in str(caught.value)
+    assert caught.value.endpoint == survivor.endpoint
+
+
+def test_proxy_settings_of_the_environment_do_not_matter(
+    three: Cluster, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They break access to etcd more often than they help, so they are off by default."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setitem(os.environ, name, "http://127.0.0.1:9")
+    assert Client(three.endpoints).write(key, "x").attempts == 1
+    with pytest.raises(errors.EtcdUnreachable):
+        Client(three.endpoints, use_proxy=True).write(key, "x")
+
+
+def test_environment_proxy_is_used_on_demand(
+    single: Cluster, first: FaultProxy, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With use_proxy the request goes to the proxy, with the whole URL as its target."""
+    first.set_mode("error_instead", status=503, body=b"no")
+    monkeypatch.setitem(os.environ, "http_proxy", first.url)
+    monkeypatch.setitem(os.environ, "no_proxy", "")
+    with pytest.raises(errors.EtcdException):
+        Client(single.endpoints, use_proxy=True).read(key)
+    assert first.requests[0].target == single.endpoints[0] + "/v2/keys" + key

@@ -1,0 +1,253 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""https: who is trusted, who is refused, and that a refusal means that nothing was written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import typing as t
+from dataclasses import replace
+
+import pytest
+import trustme
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from conftest import ProxyTo
+from harness import Binary, Certs, Cluster, Tls
+
+
+@pytest.fixture
+def files(pem: Certs) -> t.Dict[str, str]:
+    """What a client of the secure node needs."""
+    return {"ca_cert": pem.ca_cert, "client_cert": pem.client_cert, "client_key": pem.client_key}
+
+
+@pytest.fixture
+def good(secure: Cluster, files: t.Dict[str, str]) -> Client:
+    """A client that is let in."""
+    return Client(secure.endpoints, **files)
+
+
+@pytest.fixture(scope="session")
+def server_only(binary: Binary, pem: Certs) -> t.Iterator[Cluster]:
+    """One https node that lets everybody in."""
+    with Cluster(binary, tls=Tls(pem)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def expired(binary: Binary, pem: Certs) -> t.Iterator[Cluster]:
+    """One https node whose certificate has expired."""
+    with Cluster(binary, tls=Tls(pem, expired=True)) as cluster:
+        yield cluster
+
+
+def test_ca_and_client_certificate(good: Client, secure: Cluster, key: str) -> None:
+    """All operations work over https, over one connection and several."""
+    result = good.write(key, "õäö🙂" * 1000)
+    assert result.endpoint == secure.endpoints[0]
+    assert good.read(key, quorum=True).node.value == "õäö🙂" * 1000
+    assert good.health is True
+    assert good.health_of(secure.endpoints[0]).health is True
+    assert good.members()[0].client_urls == tuple(secure.endpoints)
+    with pytest.raises(errors.EtcdWatchTimeout):
+        good.read(key, wait=True, timeout=0.3)
+    index = result.node.modified_index
+    assert good.read(key, wait=True, wait_index=index, timeout=5).node.modified_index == index
+
+
+def test_protocol_for_endpoints_without_one(
+    secure: Cluster, files: t.Dict[str, str], key: str
+) -> None:
+    """protocol='https' is for the endpoints that name none."""
+    host = secure.endpoints[0].partition("://")[2]
+    assert Client(host, protocol="https", **files).write(key, "x").endpoint == secure.endpoints[0]
+
+
+def test_long_key_over_tls(good: Client, key: str) -> None:
+    """Keys up to the limit of plain http work over TLS as well."""
+    long_key = key + "/" + "s" * 3500
+    assert good.write(long_key, "x").node.key == long_key
+
+
+def _nothing_written(good: Client, key: str) -> None:
+    with pytest.raises(errors.EtcdKeyNotFound):
+        good.read(key, quorum=True)
+
+
+@pytest.mark.parametrize("kind", ["none", "foreign"])
+def test_bad_client_certificate(
+    kind: str, secure: Cluster, pem: Certs, good: Client, key: str
+) -> None:
+    """The server refuses the handshake, and the request is not carried out.
+
+    In TLS 1.3 its refusal arrives when we have begun to send, and the end of the connection may come
+    before it, or take its place. Then nothing tells that the server never read the request.
+    """
+    foreign = {"client_cert": pem.foreign_client_cert, "client_key": pem.foreign_client_key}
+    client = Client(secure.endpoints, ca_cert=pem.ca_cert, **(foreign if kind == "foreign" else {}))
+    for unused in range(3):
+        with pytest.raises(errors.EtcdUnreachable) as unread:
+            client.read(key)
+        assert unread.value.errors[0][0] == secure.endpoints[0]
+        if isinstance(unread.value, errors.EtcdTLSFailure):
+            assert "certificate" in unread.value.errors[0][1]
+        with pytest.raises((errors.EtcdTLSFailure, errors.EtcdOutcomeUnknown)) as unwritten:
+            client.write(key, "bad")
+        assert secure.endpoints[0] in str(unwritten.value)
+    _nothing_written(good, key)
+
+
+def _refused(client: Client, key: str) -> str:
+    """What a client that does not trust its server says, of a read and of a write."""
+    said = []
+    for operation in (lambda: client.read(key), lambda: client.write(key, "bad")):
+        with pytest.raises(errors.EtcdTLSFailure) as caught:
+            operation()
+        assert len(caught.value.errors) == 1
+        said.append(caught.value.errors[0][1])
+    assert said[0] == said[1]
+    assert "the certificate is not accepted" in said[0]
+    return said[0]
+
+
+def test_wrong_ca(
+    secure: Cluster, pem: Certs, files: t.Dict[str, str], good: Client, key: str
+) -> None:
+    """We refuse a server that our authority does not know."""
+    said = _refused(Client(secure.endpoints, **dict(files, ca_cert=pem.other_ca_cert)), key)
+    assert "local issuer" in said or "self-signed" in said or "self signed" in said
+    _nothing_written(good, key)
+
+
+def test_no_ca(server_only: Cluster, key: str) -> None:
+    """Without ca_cert the public authorities are trusted, which do not know ours."""
+    _refused(Client(server_only.endpoints), key)
+
+
+def test_expired_server_certificate(expired: Cluster, pem: Certs, key: str) -> None:
+    """The message says that it has expired."""
+    said = _refused(Client(expired.endpoints, ca_cert=pem.ca_cert), key)
+    assert "certificate has expired" in said
+
+
+def test_certificate_for_another_host(
+    binary: Binary, pem: Certs, tmp_path: t.Any, key: str
+) -> None:
+    """The name in the certificate must be the one that was asked for."""
+    authority = trustme.CA()
+    cert = authority.issue_cert("etcd.example.com")
+    paths = [os.path.join(str(tmp_path), name) for name in ("ca.crt", "host.crt", "host.key")]
+    authority.cert_pem.write_to_path(paths[0])
+    cert.cert_chain_pems[0].write_to_path(paths[1])
+    cert.private_key_pem.write_to_path(paths[2])
+    # In the place of the expired one, because of that the harness itself checks no more.
+    certs = replace(pem, expired_server_cert=paths[1], expired_server_key=paths[2])
+    with Cluster(binary, tls=Tls(certs, expired=True)) as cluster:
+        said = _refused(Client(cluster.endpoints, ca_cert=paths[0]), key)
+        assert "127.0.0.1" in said
+        port = cluster.endpoints[0].rpartition(":")[2]
+        said = _refused(Client("https://localhost:" + port, ca_cert=paths[0]), key)
+        assert "localhost" in said
+
+
+def test_without_validation(expired: Cluster, key: str) -> None:
+    """validate_certs=False accepts whoever answers, and warns once."""
+    warnings: t.List[str] = []
+    client = Client(expired.endpoints, validate_certs=False, warn=warnings.append)
+    assert client.write(key, "x").attempts == 1
+    assert client.read(key).node.value == "x"
+    assert warnings == ["certificates are not validated: whoever answers is taken for etcd"]
+
+
+def test_http_to_an_https_port(secure: Cluster, good: Client, key: str) -> None:
+    """The server hangs up: for a read that is a broken answer, for a write an unknown outcome."""
+    plain = Client(secure.endpoints[0].replace("https", "http"))
+    with pytest.raises(errors.EtcdException) as caught:
+        plain.read(key)
+    assert secure.endpoints[0].replace("https", "http") in str(caught.value)
+    with pytest.raises(errors.EtcdException):
+        plain.write(key, "bad")
+    _nothing_written(good, key)
+
+
+def test_https_to_an_http_port(single: Cluster, pem: Certs, client: Client, key: str) -> None:
+    """The server does not speak TLS; nothing readable was sent, so nothing was written."""
+    secure_client = Client(single.endpoints[0].replace("http", "https"), ca_cert=pem.ca_cert)
+    for operation in (
+        lambda: secure_client.read(key),
+        lambda: secure_client.write(key, "bad"),
+    ):
+        with pytest.raises(errors.EtcdException) as caught:
+            operation()
+        assert "TLS" in str(caught.value)
+    _nothing_written(client, key)
+
+
+def test_goes_on_past_an_endpoint_with_a_bad_certificate(
+    secure: Cluster, expired: Cluster, files: t.Dict[str, str], key: str
+) -> None:
+    """A refused handshake is a request that never left: a write goes to the next endpoint."""
+    client = Client([expired.endpoints[0], secure.endpoints[0]], **files)
+    result = client.write(key, "x")
+    assert (result.endpoint, result.attempts) == (secure.endpoints[0], 2)
+
+
+def _file(tmp_path: t.Any, content: str) -> str:
+    path = os.path.join(str(tmp_path), "file.pem")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(content)
+    return path
+
+
+def test_files_that_cannot_be_used(
+    secure: Cluster, pem: Certs, files: t.Dict[str, str], tmp_path: t.Any, key: str
+) -> None:
+    """Each gives one sentence that names the files, before anything is sent."""
+    locked = os.path.join(str(tmp_path), "locked.key")
+    subprocess.run(
+        ["openssl", "pkey", "-in", pem.client_key, "-aes256", "-passout", "pass:x", "-out", locked],
+        check=True,
+        stderr=subprocess.PIPE,
+    )
+    for wrong in (
+        {"client_key": "/nowhere.key"},
+        {"client_cert": "/nowhere.crt"},
+        {"client_key": pem.foreign_client_key},
+        {"client_key": locked},
+        {"client_key": _file(tmp_path, "this is no key")},
+        {"ca_cert": "/nowhere-ca.crt"},
+    ):
+        client = Client(secure.endpoints, **dict(files, **wrong))
+        for unused in range(2):
+            with pytest.raises(errors.ClientException) as caught:
+                client.read(key)
+            assert all(path in str(caught.value) for path in wrong.values())
+
+
+def test_ca_that_is_none(
+    secure: Cluster, files: t.Dict[str, str], tmp_path: t.Any, key: str
+) -> None:
+    """A file without a certificate in it is no authority."""
+    wrong = dict(files, ca_cert=_file(tmp_path, "this is no certificate"))
+    with pytest.raises(errors.ClientException) as caught:
+        Client(secure.endpoints, **wrong).read(key)
+    assert "ca_cert" in str(caught.value)
+
+
+def test_fault_behind_tls(
+    secure: Cluster, pem: Certs, files: t.Dict[str, str], proxy_to: ProxyTo, key: str
+) -> None:
+    """A write whose answer is cut is as unknown over TLS as it is without."""
+    proxy = proxy_to(secure.endpoints[0], tls=Tls(pem, client_auth=True))
+    client = Client(proxy.url, **files)
+    client.write(key, "1")
+    for mode in ("cut_after_forward", "truncate", "reset"):
+        proxy.forget()
+        proxy.set_mode(mode, match="PUT")
+        with pytest.raises(errors.EtcdOutcomeUnknown):
+            client.write(key, "2")
+        assert len(proxy.requests) == 1

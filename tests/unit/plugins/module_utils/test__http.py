@@ -1,0 +1,431 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Requests, answers and failures on http.client's own connections, over sockets in memory."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import io
+import socket
+import ssl
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import _http
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    AttemptFailed,
+    Endpoint,
+    Failure,
+    Patience,
+    Tls,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._wire import (
+    read_key,
+    wait_key,
+    write_key,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+from ansible_collections.quorum.etcd.tests.unit.fakes.network import FakeClock
+from urllib3 import exceptions as kinds
+
+CONNECTION = None
+
+
+def because(exc, cause):
+    """The exception as it is while `cause` is handled."""
+    exc.__context__ = cause
+    return exc
+
+
+REFUSED = OSError(errno.ECONNREFUSED, "Connection refused")
+RESET = OSError(errno.ECONNRESET, "Connection reset by peer")
+NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+LATE = socket.timeout("timed out")
+
+
+def tls(reason):
+    exc = ssl.SSLError(1, "[SSL: %s] something (_ssl.c:1)" % reason)
+    exc.reason = reason
+    return exc
+
+
+def bad_certificate():
+    exc = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    exc.verify_message = "unable to get local issuer certificate"
+    return exc
+
+
+def end_of_stream():
+    exc = ssl.SSLEOFError(8, "EOF occurred in violation of protocol (_ssl.c:1)")
+    exc.reason = "UNEXPECTED_EOF_WHILE_READING"
+    return exc
+
+
+def no_such_name():
+    """What the urllib3 that is installed (1.26 or 2) raises."""
+    if hasattr(kinds, "NameResolutionError"):
+        return because(kinds.NameResolutionError("etcd1", CONNECTION, NO_NAME), NO_NAME)
+    return because(kinds.NewConnectionError(CONNECTION, "Failed: %s" % NO_NAME), NO_NAME)
+
+
+NO_CONNECTION = because(
+    kinds.NewConnectionError(CONNECTION, "Failed to establish a new connection: %s" % REFUSED),
+    REFUSED,
+)
+
+BEFORE = [
+    (NO_CONNECTION, Failure.NOT_SENT, "connection refused"),
+    (no_such_name(), Failure.NOT_SENT, "name or service not known"),
+    (
+        kinds.ConnectTimeoutError(CONNECTION, "Connection to etcd1 timed out."),
+        Failure.NOT_SENT,
+        "no connection in time",
+    ),
+    (LATE, Failure.NOT_SENT, "no connection in time"),
+    (RESET, Failure.NOT_SENT, "connection reset by peer"),
+    (kinds.LocationParseError("etcd1:x"), Failure.NOT_SENT, "etcd1:x"),
+    (OSError("Tunnel connection failed: 403 Forbidden"), Failure.NOT_SENT, "403 Forbidden"),
+    (kinds.ProxyError("Cannot connect to proxy.", NO_CONNECTION), Failure.NOT_SENT, "refused"),
+    (http.client.RemoteDisconnected("x"), Failure.NOT_SENT, "closed without an answer"),
+    (http.client.BadStatusLine("SSH-2.0"), Failure.NOT_SENT, "the answer is not HTTP"),
+    (
+        bad_certificate(),
+        Failure.TLS,
+        "TLS: the certificate is not accepted: unable to get local issuer certificate",
+    ),
+    (kinds.SSLError(bad_certificate()), Failure.TLS, "the certificate is not accepted"),
+    (tls("SSLV3_ALERT_BAD_CERTIFICATE"), Failure.TLS, "TLS: sslv3 alert bad certificate"),
+    (tls("WRONG_VERSION_NUMBER"), Failure.TLS, "TLS: wrong version number"),
+    (tls("UNSUPPORTED_PROTOCOL"), Failure.TLS, "TLS: unsupported protocol"),
+    (end_of_stream(), Failure.TLS, "TLS: unexpected eof while reading"),
+    (ssl.SSLError("no reason"), Failure.TLS, "no reason"),
+]
+
+AFTER = [
+    (LATE, Failure.TIMEOUT, "no answer in time"),
+    (RESET, Failure.BROKEN, "connection reset by peer"),
+    (OSError(errno.EPIPE, "Broken pipe"), Failure.BROKEN, "broken pipe"),
+    (http.client.RemoteDisconnected("x"), Failure.BROKEN, "closed without an answer"),
+    (http.client.IncompleteRead(b"abc", 5), Failure.BROKEN, "the answer broke off"),
+    (http.client.BadStatusLine("SSH-2.0"), Failure.BROKEN, "the answer is not HTTP"),
+    (http.client.HTTPException(), Failure.BROKEN, "the answer is not HTTP"),
+    # With TLS 1.3 the server's verdict on our certificate comes after our handshake, as an alert.
+    (tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), Failure.TLS, "alert certificate required"),
+    (tls("TLSV1_ALERT_UNKNOWN_CA"), Failure.TLS, "alert unknown ca"),
+    # The stream may also end after the request was read.
+    (end_of_stream(), Failure.BROKEN, "TLS: unexpected eof while reading"),
+    (tls("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), Failure.BROKEN, "decryption failed"),
+    (ssl.SSLError("no reason"), Failure.BROKEN, "no reason"),
+]
+
+
+def name_of(one):
+    return type(one).__name__ if isinstance(one, Exception) else None
+
+
+class FakeSocket:
+    """A connected socket: keeps what is sent, gives what it was given to answer, then ends."""
+
+    def __init__(self, *answer, clock=None, drip=0.0):
+        self._answer = list(answer)
+        self._clock = clock
+        self._drip = drip
+        self.sent = b""
+        self.timeouts = []
+        self.closed = False
+
+    def settimeout(self, seconds):
+        self.timeouts.append(seconds)
+
+    def sendall(self, data):
+        if isinstance(self._answer[:1], list) and self._answer[:1] == ["unsendable"]:
+            raise RESET
+        self.sent += bytes(data)
+
+    def makefile(self, mode):
+        return io.BufferedReader(Stream(self))
+
+    def close(self):
+        self.closed = True
+
+    def receive(self):
+        if self._clock is not None:
+            self._clock.sleep(self._drip)
+        piece = self._answer.pop(0) if self._answer else b""
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+
+class Stream(io.RawIOBase):
+    def __init__(self, sock):
+        super().__init__()
+        self._sock = sock
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        piece = self._sock.receive()
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class FakeConnection(http.client.HTTPConnection):
+    """A connection that is made without a network, or not."""
+
+    def __init__(self, sock, failing=None, opened=False):
+        super().__init__("etcd1", 2379)
+        self._made = sock
+        self._failing = failing
+        if opened:
+            self.sock = sock
+
+    def connect(self):
+        if self._failing is not None:
+            raise self._failing
+        self.sock = self._made
+
+
+class FakePool:
+    """Takes the place of a pool of urllib3 with one connection."""
+
+    proxy = None
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.returned = []
+
+    def _get_conn(self):
+        return self.connection
+
+    def _put_conn(self, connection):
+        self.returned.append(connection)
+
+
+ENDPOINT = Endpoint("http", "etcd1", 2379)
+PATIENCE = Patience(2.0, 3.0, 20.0)
+HEAD = b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 41\r\n"
+ANSWER = HEAD + b'Content-Length: 7\r\n\r\n{"a":1}'
+READ = read_key("v2", "/k", {})
+WRITE = write_key("v2", "/k", {"value": "v"})
+WATCH = wait_key("v2", "/k", {}, 60.0)
+
+
+class Wire:
+    """An Http whose one endpoint is at the other end of a socket in memory."""
+
+    def __init__(self, *answer, failing=None, opened=False, drip=0.0, **options):
+        self.clock = FakeClock()
+        self.sock = FakeSocket(*answer, clock=self.clock, drip=drip)
+        self.connection = FakeConnection(self.sock, failing, opened)
+        self.pool = FakePool(self.connection)
+        self.http = _http.Http(tls=Tls(), clock=self.clock, **options)
+        self.http._lines[ENDPOINT] = _http._Line(self.pool, "", {})
+
+    def exchange(self, request, patience=PATIENCE):
+        return self.http.exchange(ENDPOINT, request, patience)
+
+    def fail(self, request, patience=PATIENCE):
+        with pytest.raises(AttemptFailed) as caught:
+            self.exchange(request, patience)
+        assert self.pool.returned == [None], "the connection must not be used again"
+        assert self.connection.sock is None
+        return caught.value
+
+
+def test_a_request_is_sent_as_it_is():
+    wire = Wire(ANSWER, authorization="Basic abc")
+    wire.exchange(WRITE)
+    head, unused, body = wire.sock.sent.partition(b"\r\n\r\n")
+    first, *rest = head.split(b"\r\n")
+    assert first == b"PUT /v2/keys/k HTTP/1.1"
+    assert sorted(rest) == [
+        b"Accept-Encoding: identity",
+        b"Authorization: Basic abc",
+        b"Content-Length: 7",
+        b"Content-Type: application/x-www-form-urlencoded",
+        b"Host: etcd1:2379",
+        b"User-Agent: quorum.etcd",
+    ]
+    assert body == b"value=v"
+    assert wire.connection.timeout == 2.0
+    assert wire.sock.timeouts == [3.0]
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer, body",
+    [
+        ([ANSWER], b'{"a":1}'),
+        ([HEAD, b"Content-Length: 7\r\n", b'\r\n{"a', b'":1}'], b'{"a":1}'),
+        ([HEAD + b"Content-Length: 0\r\n\r\n"], b""),
+        ([CHUNKED, b'3\r\n{"a\r\n', b'4\r\n":1}\r\n', b"0\r\n\r\n"], b'{"a":1}'),
+        ([HEAD + b'Connection: close\r\n\r\n{"a', b'":1}'], b'{"a":1}'),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], b""),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER], b'{"a":1}'),
+    ],
+)
+def test_an_answer_is_read_whole_and_the_connection_kept(answer, body):
+    wire = Wire(*answer)
+    found = wire.exchange(READ)
+    assert (found.body, found.endpoint) == (body, ENDPOINT)
+    assert wire.pool.returned == [wire.connection]
+
+
+def test_the_head_of_an_answer_is_blind_to_case():
+    found = Wire(ANSWER).exchange(READ)
+    assert found.status == 200
+    assert found.headers.get("x-etcd-index") == found.headers.get("X-Etcd-Index") == "41"
+
+
+def test_a_redirect_is_not_followed():
+    wire = Wire(b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")
+    assert wire.exchange(WRITE).status == 301
+    assert wire.sock.sent.count(b"PUT ") == 1
+
+
+def test_the_same_connection_serves_the_next_request():
+    wire = Wire(ANSWER, ANSWER)
+    wire.exchange(READ)
+    wire.exchange(WRITE)
+    assert wire.sock.sent.count(b" HTTP/1.1\r\n") == 2
+    assert not wire.sock.closed
+
+
+@pytest.mark.parametrize("exc, failure, reason", BEFORE, ids=name_of)
+@pytest.mark.parametrize("request_", [READ, WRITE, WATCH], ids=str)
+def test_what_fails_before_there_is_a_connection_was_not_sent(exc, failure, reason, request_):
+    failed = Wire(failing=exc).fail(request_)
+    assert failed.failure is failure
+    assert reason in failed.reason
+    assert "0x" not in failed.reason and "Errno" not in failed.reason
+    assert failed.index is None
+
+
+@pytest.mark.parametrize("exc, failure, reason", AFTER, ids=name_of)
+@pytest.mark.parametrize("head", [[], [HEAD + b"Content-Length: 7\r\n\r\n{"]], ids=["", "head"])
+def test_what_fails_afterwards_may_have_been_carried_out(exc, failure, reason, head):
+    failed = Wire(*(head + [exc])).fail(WRITE)
+    assert failed.failure is failure
+    assert reason in failed.reason
+    assert "0x" not in failed.reason and "Errno" not in failed.reason
+
+
+def test_a_request_that_breaks_while_it_is_sent_may_have_been_carried_out():
+    assert Wire("unsendable").fail(WRITE).failure is Failure.BROKEN
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [b""],
+        [b"HTTP/1.1 20"],
+        [b"SSH-2.0-OpenSSH\r\n"],
+        [HEAD + b'Content-Length: 9\r\n\r\n{"a":1}'],
+        [CHUNKED],
+        [CHUNKED + b'7\r\n{"a'],
+        [CHUNKED + b'3\r\n{"a\r\n'],
+        [CHUNKED + b"x\r\n"],
+    ],
+)
+def test_an_answer_that_does_not_end_well_is_broken(answer):
+    assert Wire(*answer).fail(READ).failure is Failure.BROKEN
+
+
+def test_an_answer_that_drips_is_held_to_the_budget():
+    drops = [CHUNKED] + [b"1\r\nx\r\n"] * 50
+    wire = Wire(*drops, drip=1.0)
+    failed = wire.fail(READ, Patience(2.0, 3.0, 5.0))
+    assert (failed.failure, failed.reason) == (Failure.TIMEOUT, "no answer in time")
+    assert wire.clock.now - 1000.0 <= 7.0
+
+
+def test_a_watch_may_be_silent_as_long_as_its_request_says():
+    wire = Wire(CHUNKED, b"2\r\n{}\r\n0\r\n\r\n")
+    assert wire.exchange(WATCH).body == b"{}"
+    assert wire.sock.timeouts == [3.0, 60.0]
+
+
+@pytest.mark.parametrize(
+    "answer, failure, index",
+    [
+        ([CHUNKED, LATE], Failure.TIMEOUT, 41),
+        ([CHUNKED, RESET], Failure.BROKEN, 41),
+        ([CHUNKED], Failure.BROKEN, 41),
+        ([LATE], Failure.TIMEOUT, None),
+        ([RESET], Failure.BROKEN, None),
+    ],
+)
+def test_a_watch_that_fails_after_its_head_tells_its_index(answer, failure, index):
+    failed = Wire(*answer).fail(WATCH)
+    assert (failed.failure, failed.index) == (failure, index)
+
+
+def test_begin_needs_an_open_connection():
+    wire = Wire(ANSWER)
+    assert wire.http.begin(ENDPOINT, READ, PATIENCE) is None
+    assert wire.pool.returned == [wire.connection]
+    assert wire.sock.sent == b""
+    assert wire.http.begin(Endpoint("http", "other", 2379), READ, PATIENCE) is None
+
+
+def test_begin_sends_and_finish_reads():
+    wire = Wire(ANSWER, opened=True)
+    sent = wire.http.begin(ENDPOINT, READ, PATIENCE)
+    assert wire.sock.sent.startswith(b"GET /v2/keys/k HTTP/1.1\r\n")
+    assert wire.pool.returned == []
+    assert sent.finish().body == b'{"a":1}'
+    assert wire.pool.returned == [wire.connection]
+
+
+def test_begin_on_a_connection_that_breaks_is_none():
+    wire = Wire("unsendable", opened=True)
+    assert wire.http.begin(ENDPOINT, READ, PATIENCE) is None
+    assert wire.pool.returned == [None]
+
+
+def test_a_proxy_is_given_the_whole_url_and_its_own_headers():
+    wire = Wire(ANSWER)
+    line = _http._Line(wire.pool, ENDPOINT.url, {"Proxy-Authorization": "Basic xyz"})
+    wire.http._lines[ENDPOINT] = line
+    wire.exchange(READ)
+    assert wire.sock.sent.startswith(b"GET http://etcd1:2379/v2/keys/k HTTP/1.1\r\n")
+    assert b"\r\nProxy-Authorization: Basic xyz\r\n" in wire.sock.sent
+
+
+@pytest.mark.parametrize(
+    "tls_options, says",
+    [
+        (
+            {"client_cert": "/no/such/cert.pem", "client_key": "/no/such/key.pem"},
+            "client_cert /no/such/cert.pem and client_key /no/such/key.pem cannot be used:"
+            " no such file or directory",
+        ),
+        (
+            {"ca_cert": "/no/such/ca.pem"},
+            "ca_cert /no/such/ca.pem cannot be used: no such file or directory",
+        ),
+        ({"ca_cert": __file__}, "(it is a PEM file of certificates)"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_the_callers_mistake(tls_options, says):
+    found = _http.Http(tls=Tls(**tls_options))
+    with pytest.raises(ClientException) as caught:
+        found.exchange(Endpoint("https", "etcd1.invalid", 2379), READ, PATIENCE)
+    assert says in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_fails_before_anything_is_sent(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://")
+    monkeypatch.delenv("no_proxy", raising=False)
+    found = _http.Http(tls=Tls(), use_proxy=True)
+    with pytest.raises(AttemptFailed) as caught:
+        found.exchange(Endpoint("http", "etcd1.invalid", 2379), READ, PATIENCE)
+    assert caught.value.failure is Failure.NOT_SENT
+    assert "proxy" in caught.value.reason.lower()

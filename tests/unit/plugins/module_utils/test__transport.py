@@ -1,0 +1,539 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._transport import PAUSE, Transport
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    Api,
+    AttemptFailed,
+    Endpoint,
+    Failure,
+    Timeouts,
+)
+from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
+    BAD_CERTIFICATE,
+    BLACK_HOLE,
+    FOR_EVER,
+    HTML,
+    MISSING,
+    NO_QUORUM,
+    REFUSED,
+    RESET,
+    SILENT,
+    FakeClock,
+    FakeHttp,
+    FakeRace,
+    Reply,
+    error_reply,
+    node_reply,
+)
+
+READ = _wire.read_key("v2", "/k", {})
+WRITE = _wire.write_key("v2", "/k", {"value": "v"})
+POST = _wire.write_key("v2", "/k", {"value": "v"}, method="POST")
+DELETE = _wire.delete_key("v2", "/k", {"prevIndex": 5})
+WATCH = _wire.wait_key("v2", "/k", {}, 60.0)
+WRITES = [WRITE, POST, DELETE]
+GOOD = node_reply()
+HEDGE = 0.1
+
+
+class World:
+    """A transport over endpoints a, b, c... that behave by script."""
+
+    def __init__(self, timeouts=Timeouts(), allow_failover=True, **script):
+        self.clock = FakeClock()
+        self.http = FakeHttp(
+            self.clock,
+            {host: one if isinstance(one, list) else [one] for host, one in script.items()},
+        )
+        self.lookups = 0
+        self.hosts = sorted(script)
+        self.transport = Transport(
+            self.http,
+            self._find,
+            timeouts=timeouts,
+            hedge_delay=HEDGE,
+            allow_failover=allow_failover,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            new_race=lambda: FakeRace(self.clock),
+        )
+        self.began = self.clock.now
+
+    def _find(self):
+        self.lookups += 1
+        return [Endpoint("http", host, 2379) for host in self.hosts]
+
+    def send(self, request):
+        return self.transport.send(request)
+
+    def fail(self, request, expected):
+        with pytest.raises(errors.EtcdException) as caught:
+            self.send(request)
+        assert type(caught.value) is expected
+        return caught.value
+
+    @property
+    def order(self):
+        """The hosts in the order in which they would be asked now."""
+        return [endpoint.host for endpoint in self.transport.endpoints()]
+
+    @property
+    def asked(self):
+        return "".join(self.http.hosts)
+
+    @property
+    def elapsed(self):
+        return round(self.clock.now - self.began, 6)
+
+
+def url(host):
+    return "http://%s:2379" % host
+
+
+# -- one endpoint after the other
+
+
+@pytest.mark.parametrize("request_", [READ] + WRITES + [WATCH], ids=str)
+@pytest.mark.parametrize(
+    "failing, cost",
+    [(REFUSED, 0.0), (BLACK_HOLE, 2.0), (BAD_CERTIFICATE, 0.0)],
+    ids=["refused", "black hole", "certificate"],
+)
+def test_what_never_left_goes_to_the_next_endpoint(request_, failing, cost):
+    world = World(a=failing, b=GOOD)
+    result = world.send(request_)
+    assert (result.endpoint, result.attempts) == (url("b"), 2)
+    assert world.asked == "ab"
+    assert world.elapsed == (HEDGE if request_ is READ and cost else cost)
+
+
+@pytest.mark.parametrize(
+    "failing", [RESET, HTML, Reply(200, b""), NO_QUORUM, Reply(502, b"<html>")]
+)
+def test_a_read_goes_on_after_a_bad_answer(failing):
+    world = World(a=failing, b=GOOD)
+    assert world.send(READ).endpoint == url("b")
+    assert world.order == ["b", "a"]
+
+
+@pytest.mark.parametrize("request_", WRITES, ids=str)
+@pytest.mark.parametrize(
+    "failing, reason",
+    [
+        (SILENT, "no answer in time"),
+        (RESET, "connection reset by peer"),
+        (HTML, "is not what etcd speaks"),
+        (Reply(200, b""), "is empty"),
+        (NO_QUORUM, "etcdserver: request timed out"),
+        (Reply(502, b"<html>"), "HTTP 502"),
+        (Reply(503, b""), "HTTP 503"),
+    ],
+)
+def test_a_write_whose_answer_is_lost_is_never_sent_again(request_, failing, reason):
+    world = World(a=failing, b=GOOD)
+    exc = world.fail(request_, errors.EtcdOutcomeUnknown)
+    assert world.asked == "a"
+    assert exc.endpoint == url("a")
+    assert reason in exc.message
+    assert "may or may not have been carried out" in exc.message
+    assert exc.__cause__ is not None
+    assert world.order == ["b", "a"]
+
+
+def test_a_write_that_was_refused_once_and_then_lost_is_not_sent_a_third_time():
+    world = World(a=REFUSED, b=RESET, c=GOOD)
+    world.fail(WRITE, errors.EtcdOutcomeUnknown)
+    assert world.asked == "ab"
+
+
+@pytest.mark.parametrize("request_", [READ] + WRITES + [WATCH], ids=str)
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        (MISSING, errors.EtcdKeyNotFound),
+        (error_reply(412, 101), errors.EtcdTestFailed),
+        (error_reply(401, 110), errors.EtcdUnauthorized),
+        (error_reply(500, 300, cause="nodePath /1/d : Not a file ()"), errors.EtcdRaftInternal),
+        (Reply(404, b"404 page not found\n"), errors.EtcdV2NotServed),
+        (Reply(301, b"", {"Location": "/elsewhere"}), errors.EtcdInvalidResponse),
+        (Reply(405, b"Method Not Allowed\n"), errors.EtcdRefused),
+    ],
+)
+def test_the_final_word_of_an_endpoint_is_final(request_, answer, expected):
+    world = World(a=[REFUSED, GOOD], b=answer, c=GOOD)
+    world.fail(request_, expected)
+    assert world.asked == "ab"
+    assert world.order[0] == "b"
+
+
+def test_the_endpoint_that_answered_is_asked_first_next_time():
+    world = World(a=REFUSED, b=GOOD, c=GOOD)
+    for request in (WRITE, READ, WRITE):
+        world.send(request)
+    assert world.asked == "abbb"
+
+
+def test_a_failed_endpoint_is_asked_again_after_a_while():
+    world = World(a=[REFUSED, GOOD], b=[GOOD, REFUSED], c=REFUSED)
+    world.send(WRITE)
+    world.clock.sleep(1.5)
+    assert world.send(WRITE).endpoint == url("a")
+    assert world.asked == "abba"
+
+
+def test_without_failover_only_the_first_endpoint_is_used():
+    world = World(allow_failover=False, a=REFUSED, b=GOOD)
+    for request in (READ, WRITE, WATCH):
+        exc = world.fail(request, errors.EtcdUnreachable)
+        assert exc.errors == ((url("a"), "connection refused"),)
+    assert set(world.asked) == {"a"}
+    assert world.order == ["a"]
+
+
+def test_endpoints_are_looked_up_at_the_first_request_and_only_once():
+    world = World(a=GOOD)
+    assert world.lookups == 0
+    world.send(READ)
+    world.send(WRITE)
+    assert world.lookups == 1
+
+
+def test_a_lookup_that_fails_is_done_again_at_the_next_request():
+    world = World(a=GOOD)
+    found = world._find
+
+    def fail_once():
+        world.transport._find_endpoints = found
+        raise errors.EtcdDiscoveryFailed("no name server")
+
+    world.transport._find_endpoints = fail_once
+    world.fail(READ, errors.EtcdDiscoveryFailed)
+    assert world.send(READ).endpoint == url("a")
+
+
+def test_send_to_asks_this_endpoint_and_no_other():
+    world = World(a=GOOD, b=REFUSED)
+    with pytest.raises(errors.EtcdUnreachable):
+        world.transport.send_to(Endpoint("http", "b", 2379), READ)
+    assert world.asked == "b"
+    assert world.order == ["a", "b"]
+
+
+def test_a_mistake_of_the_caller_is_raised_as_it_is():
+    class Picky:
+        def exchange(self, endpoint, request, patience):
+            raise errors.ClientException("ca_cert cannot be used")
+
+        def begin(self, endpoint, request, patience):
+            return None
+
+    for request in (READ, WRITE):
+        world = World(a=GOOD, b=GOOD)
+        world.transport._http = Picky()
+        with pytest.raises(errors.ClientException):
+            world.send(request)
+
+
+# -- nobody answers
+
+
+@pytest.mark.parametrize("request_", [READ, WRITE, WATCH], ids=str)
+def test_the_error_names_every_endpoint_and_why(request_):
+    world = World(a=REFUSED, b=BAD_CERTIFICATE, c=BLACK_HOLE)
+    exc = world.fail(request_, errors.EtcdUnreachable)
+    assert sorted(exc.errors) == [
+        (url("a"), "connection refused"),
+        (url("b"), "TLS: bad certificate"),
+        (url("c"), "no connection in time"),
+    ]
+    for host, reason in exc.errors:
+        assert "%s: %s" % (host, reason) in str(exc)
+
+
+@pytest.mark.parametrize("request_", [READ, WRITE, WATCH], ids=str)
+def test_tls_that_fails_everywhere_is_a_class_of_its_own(request_):
+    world = World(a=BAD_CERTIFICATE, b=BAD_CERTIFICATE)
+    exc = world.fail(request_, errors.EtcdTLSFailure)
+    assert len(exc.errors) == 2
+
+
+@pytest.mark.parametrize("request_", [READ, WATCH], ids=str)
+def test_silence_everywhere_is_a_timeout(request_):
+    world = World(a=SILENT, b=SILENT)
+    exc = world.fail(request_, errors.EtcdTimeout)
+    assert sorted(exc.errors) == [(url("a"), "no answer in time"), (url("b"), "no answer in time")]
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        (NO_QUORUM, errors.EtcdRaftInternal),
+        (Reply(503, {"message": "During election"}), errors.EtcdServerError),
+        (HTML, errors.EtcdInvalidResponse),
+    ],
+)
+def test_an_endpoint_that_answers_with_an_error_says_more_than_silent_ones(answer, expected):
+    world = World(a=REFUSED, b=answer, c=SILENT)
+    with pytest.raises(expected) as caught:
+        world.send(READ)
+    exc = caught.value
+    assert exc.endpoint == url("b")
+    assert {host for host, unused in exc.errors} == {url("a"), url("b"), url("c")}
+    assert "%s: connection refused" % url("a") in str(exc)
+
+
+# -- a second pass
+
+
+@pytest.mark.parametrize("passing", [RESET, NO_QUORUM, Reply(502, b"<html>")])
+def test_a_read_is_tried_again_where_the_trouble_may_have_passed(passing):
+    world = World(a=REFUSED, b=[passing, GOOD], c=BAD_CERTIFICATE)
+    assert world.send(READ).endpoint == url("b")
+    assert world.asked == "abcb"
+    assert world.elapsed == PAUSE
+
+
+def test_a_read_of_one_endpoint_is_tried_again_too():
+    world = World(a=[RESET, GOOD])
+    assert world.send(READ).attempts == 2
+
+
+def test_there_is_no_third_pass():
+    world = World(a=RESET, b=NO_QUORUM)
+    world.fail(READ, errors.EtcdRaftInternal)
+    assert world.asked == "abab"
+
+
+@pytest.mark.parametrize("failing", [REFUSED, BAD_CERTIFICATE, SILENT, HTML])
+def test_there_is_no_second_pass_where_it_would_not_help(failing):
+    world = World(a=failing, b=failing)
+    with pytest.raises(errors.EtcdException):
+        world.send(READ)
+    assert world.asked == "ab"
+
+
+def test_there_is_no_second_pass_for_a_watch():
+    world = World(a=RESET, b=RESET)
+    world.fail(WATCH, errors.EtcdUnreachable)
+    assert world.asked == "ab"
+
+
+# -- hedging
+
+
+def test_a_read_that_has_no_answer_for_a_while_is_sent_to_the_next_as_well():
+    world = World(a=SILENT, b=node_reply(after=0.02))
+    result = world.send(READ)
+    assert (result.endpoint, result.attempts) == (url("b"), 2)
+    assert [one.at - world.began for one in world.http.sent] == pytest.approx([0, HEDGE])
+    assert world.elapsed == 0.12
+
+
+def test_the_winner_is_preferred_and_the_silent_one_goes_to_the_back():
+    world = World(a=SILENT, b=GOOD, c=GOOD)
+    world.send(READ)
+    assert world.order == ["b", "c", "a"]
+    world.send(WRITE)
+    assert world.asked == "abb"
+
+
+def test_a_read_that_is_answered_in_time_is_sent_once():
+    world = World(a=node_reply(after=0.09), b=GOOD)
+    assert world.send(READ).attempts == 1
+    assert world.asked == "a"
+
+
+def test_the_slow_one_can_still_win():
+    world = World(a=node_reply(after=0.15), b=SILENT)
+    assert world.send(READ).endpoint == url("a")
+    assert world.order == ["a", "b"]
+    assert world.elapsed == 0.15
+
+
+def test_the_delay_doubles_with_each_endpoint():
+    world = World(a=SILENT, b=SILENT, c=SILENT, d=GOOD)
+    world.send(READ)
+    assert [one.at - world.began for one in world.http.sent] == pytest.approx([0, 0.1, 0.3, 0.7])
+
+
+def test_a_failure_starts_the_next_at_once():
+    world = World(a=SILENT, b=REFUSED, c=GOOD)
+    assert world.send(READ).endpoint == url("c")
+    assert world.elapsed == HEDGE
+
+
+def test_a_final_word_ends_the_race():
+    world = World(a=SILENT, b=MISSING, c=GOOD)
+    world.fail(READ, errors.EtcdKeyNotFound)
+    assert world.asked == "ab"
+    assert world.order == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize("request_", WRITES + [WATCH], ids=str)
+def test_writes_and_watches_are_never_raced(request_):
+    world = World(a=node_reply(after=5.0), b=GOOD)
+    assert world.send(request_).endpoint == url("a")
+    assert world.asked == "a"
+    assert world.elapsed == 5.0
+
+
+def test_a_read_of_one_endpoint_waits_for_it():
+    world = World(a=node_reply(after=5.0))
+    assert world.send(READ).attempts == 1
+
+
+def connected(**script):
+    """A world in which a connection to the first endpoint is open."""
+    world = World(**script)
+    world.http.connected = {"a"}
+    return world
+
+
+def test_on_an_open_connection_the_answer_is_waited_for_in_the_same_way():
+    world = connected(a=node_reply(after=0.09), b=GOOD)
+    result = world.send(READ)
+    assert (result.endpoint, result.attempts) == (url("a"), 1)
+    assert (world.asked, world.elapsed) == ("a", 0.09)
+
+
+def test_on_an_open_connection_a_silent_endpoint_is_hedged_too():
+    world = connected(a=SILENT, b=SILENT, c=SILENT, d=GOOD)
+    assert world.send(READ).endpoint == url("d")
+    assert [one.at - world.began for one in world.http.sent] == pytest.approx([0, 0.1, 0.3, 0.7])
+    assert world.order == ["d", "a", "b", "c"]
+
+
+def test_on_an_open_connection_the_slow_one_can_still_win():
+    world = connected(a=node_reply(after=0.15), b=SILENT)
+    assert world.send(READ).endpoint == url("a")
+    assert world.elapsed == 0.15
+
+
+@pytest.mark.parametrize("failing", [RESET, HTML, NO_QUORUM])
+def test_on_an_open_connection_a_failure_starts_the_next_at_once(failing):
+    world = connected(a=failing, b=GOOD)
+    assert world.send(READ).endpoint == url("b")
+    assert world.elapsed == 0.0
+
+
+def test_on_an_open_connection_a_final_word_is_final():
+    world = connected(a=MISSING, b=GOOD)
+    world.fail(READ, errors.EtcdKeyNotFound)
+    assert world.asked == "a"
+
+
+def test_on_an_open_connection_the_budget_holds_and_there_is_one_more_pass():
+    world = connected(a=[RESET, GOOD], b=REFUSED)
+    assert world.send(READ).endpoint == url("a")
+    assert (world.asked, world.elapsed) == ("aba", PAUSE)
+
+
+@pytest.mark.parametrize("request_", WRITES + [WATCH], ids=str)
+def test_on_an_open_connection_writes_and_watches_are_not_raced_either(request_):
+    world = connected(a=node_reply(after=5.0), b=GOOD)
+    assert world.send(request_).endpoint == url("a")
+    assert world.asked == "a"
+
+
+# -- the budget
+
+
+def test_the_whole_operation_has_one_budget():
+    world = World(Timeouts(2.0, 10.0, 3.0), a=BLACK_HOLE, b=BLACK_HOLE, c=GOOD)
+    exc = world.fail(WRITE, errors.EtcdTimeout)
+    assert world.elapsed == 3.0
+    assert [one.connect for one in world.http.sent] == [2.0, 1.0]
+    assert dict(exc.errors)[url("c")] == "not tried, no time was left"
+
+
+def test_a_read_has_the_same_budget():
+    world = World(Timeouts(2.0, 10.0, 3.0), a=SILENT, b=SILENT)
+    world.fail(READ, errors.EtcdTimeout)
+    assert world.elapsed == 3.0
+    assert [one.read for one in world.http.sent] == pytest.approx([3.0, 2.9])
+
+
+def test_a_call_that_heeds_no_timeout_does_not_hold_a_read():
+    stuck = Reply(after=FOR_EVER)
+    world = World(Timeouts(2.0, 10.0, 3.0), a=stuck, b=REFUSED, c=stuck)
+    exc = world.fail(READ, errors.EtcdTimeout)
+    assert world.elapsed == 3.0
+    assert {host for host, unused in exc.errors} == {url("a"), url("b"), url("c")}
+
+
+def test_a_lost_write_that_used_up_the_budget_is_still_unknown():
+    world = World(Timeouts(2.0, 10.0, 3.0), a=SILENT, b=GOOD)
+    world.fail(WRITE, errors.EtcdOutcomeUnknown)
+    assert world.asked == "a"
+    assert world.elapsed == 3.0
+
+
+def test_each_operation_has_a_budget_of_its_own():
+    world = World(Timeouts(2.0, 10.0, 3.0), a=[BLACK_HOLE, GOOD], b=[BLACK_HOLE, GOOD])
+    world.fail(WRITE, errors.EtcdTimeout)
+    assert world.send(WRITE).attempts == 1
+
+
+# -- watches
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Reply(failure=Failure.BROKEN, reason="reset", index=41),
+        Reply(failure=Failure.TIMEOUT, reason="no answer in time", index=41),
+        Reply(200, b"", {"X-Etcd-Index": "41"}),
+    ],
+    ids=["broken", "silent", "empty"],
+)
+def test_a_watch_that_broke_after_its_head_tells_where_to_go_on(broken):
+    world = World(a=broken, b=GOOD)
+    exc = world.fail(WATCH, errors.EtcdWatchTimeout)
+    assert (exc.index, exc.endpoint) == (41, url("a"))
+    assert world.asked == "a"
+
+
+@pytest.mark.parametrize("broken", [RESET, SILENT, Reply(200, b"")])
+def test_a_watch_that_broke_before_its_head_is_sent_elsewhere(broken):
+    world = World(a=broken, b=GOOD)
+    assert world.send(WATCH).endpoint == url("b")
+
+
+# -- everybody at once
+
+
+def test_send_once_each_asks_all_at_the_same_time():
+    world = World(a=node_reply(after=0.5), b=REFUSED, c=SILENT, d=NO_QUORUM)
+    endpoints = [Endpoint("http", host, 2379) for host in "abcd"]
+    outcomes = world.transport.send_once_each([(one, READ) for one in endpoints])
+    assert [one.at for one in world.http.sent] == [world.began] * 4
+    assert [type(outcome).__name__ for outcome, unused in outcomes] == [
+        "EtcdResult",
+        "AttemptFailed",
+        "AttemptFailed",
+        "EtcdRaftInternal",
+    ]
+    assert [seconds for unused, seconds in outcomes] == pytest.approx([0.5, 0.0, 10.0, 0.0])
+
+
+def test_send_once_each_does_not_wait_for_a_call_that_heeds_no_timeout():
+    world = World(a=Reply(after=FOR_EVER), b=GOOD)
+    pairs = [(Endpoint("http", host, 2379), READ) for host in "ab"]
+    (stuck, limit), (good, unused) = world.transport.send_once_each(pairs)
+    assert isinstance(stuck, AttemptFailed) and stuck.failure is Failure.TIMEOUT
+    assert limit == world.elapsed == 12.0
+    assert good.endpoint == url("b")
+
+
+def test_send_once_each_leaves_the_order_of_endpoints_alone():
+    world = World(a=REFUSED, b=GOOD)
+    world.transport.send_once_each(
+        [(Endpoint("http", host, 2379), _wire.read_api(Api.SERVER, "/health")) for host in "ab"]
+    )
+    assert world.order == ["a", "b"]

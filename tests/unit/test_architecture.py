@@ -1,0 +1,264 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules of docs/architecture.md, held against the source."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+ROOT = "ansible_collections.quorum.etcd.plugins."
+
+#: The lowest first. An import points to a lower level, never to the same one.
+LEVELS = [
+    [
+        "module_utils/errors.py",
+        "module_utils/_types.py",
+        "module_utils/_actions.py",
+        "module_utils/_deps.py",
+        "module_utils/_results.py",
+    ],
+    ["module_utils/_limits.py"],
+    [
+        "module_utils/_endpoints.py",
+        "module_utils/_wire.py",
+        "module_utils/_retry.py",
+        "module_utils/_plan/*.py",
+    ],
+    [
+        "module_utils/_http.py",
+        "module_utils/_transport.py",
+        "module_utils/_discovery.py",
+        "module_utils/_apply.py",
+        "module_utils/_api/*.py",
+    ],
+    ["module_utils/client.py", "module_utils/_tasks/*.py"],
+    ["module_utils/_connection.py"],
+    ["module_utils/_module.py", "plugin_utils/*.py"],
+    ["modules/*.py", "lookup/*.py"],
+]
+
+#: These import nothing of ours.
+ALONE = ["doc_fragments/*.py"]
+
+FILES = sorted(path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py"))
+TREES = {name: ast.parse((PLUGINS / name).read_text(encoding="utf-8")) for name in FILES}
+
+
+def matches(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def level_of(name):
+    found = [level for level, patterns in enumerate(LEVELS) if matches(name, patterns)]
+    assert len(found) == 1, "%s belongs into LEVELS once" % name
+    return found[0]
+
+
+def imports(tree):
+    """Dotted names of all that is imported, `from a import b` as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                yield one.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "line %d: a relative import" % node.lineno
+            for one in node.names:
+                yield "%s.%s" % (node.module, one.name)
+
+
+def files_imported(tree):
+    """Our own files that are imported."""
+    for dotted in imports(tree):
+        if not dotted.startswith("ansible_collections."):
+            continue
+        assert dotted.startswith(ROOT), dotted
+        parts = dotted[len(ROOT) :].split(".")
+        for end in (len(parts), len(parts) - 1):
+            name = "/".join(parts[:end]) + ".py"
+            if name in TREES:
+                yield name
+                break
+        else:
+            raise AssertionError("%s is no file of the collection" % dotted)
+
+
+def libraries(tree):
+    return {dotted.partition(".")[0] for dotted in imports(tree)}
+
+
+def names_used(tree):
+    """Identifiers and attributes of the code; texts and comments are left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def test_there_is_something_to_look_at():
+    assert len(FILES) > 20
+    assert [name for name in FILES if name.endswith("__init__.py")] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_point_downwards(name):
+    imported = set(files_imported(TREES[name]))
+    if matches(name, ALONE):
+        assert not imported
+        return
+    for other in imported:
+        assert level_of(other) < level_of(name), "%s imports %s" % (name, other)
+
+
+@pytest.mark.parametrize(
+    "library, rooms",
+    [
+        ("requests", ["module_utils/_deps.py"]),
+        ("urllib3", ["module_utils/_deps.py"]),
+        ("dns", ["module_utils/_deps.py"]),
+        ("os", ["module_utils/_module.py", "plugin_utils/_lookup.py"]),
+        ("yaml", []),
+        ("six", []),
+    ],
+)
+def test_a_library_is_imported_where_it_may_be(library, rooms):
+    assert [name for name in FILES if library in libraries(TREES[name])] == rooms
+
+
+def test_dns_is_imported_only_where_it_is_asked_for():
+    top = [
+        one.name
+        for node in TREES["module_utils/_deps.py"].body
+        for part in ast.walk(node)
+        if isinstance(part, ast.Import) and not isinstance(node, ast.FunctionDef)
+        for one in part.names
+    ]
+    assert "requests" in top
+    assert not [one for one in top if one.startswith("dns")]
+
+
+@pytest.mark.parametrize("name", [one for one in FILES if matches(one, ["module_utils/_plan/*"])])
+def test_plans_know_no_network_and_no_clock(name):
+    """The standard library's part in a plan is a short list."""
+    assert libraries(TREES[name]) <= {
+        "__future__",
+        "ansible_collections",
+        "dataclasses",
+        "enum",
+        "json",
+        "typing",
+    }
+
+
+@pytest.mark.parametrize(
+    "word, rooms",
+    [
+        ("check_mode", ["module_utils/_module.py"]),
+        ("AnsibleModule", ["module_utils/_module.py"]),
+        ("fail_json", ["module_utils/_module.py"]),
+        ("exit_json", ["module_utils/_module.py"]),
+        ("AnsibleLookupError", ["plugin_utils/_lookup.py"]),
+        ("Display", ["plugin_utils/_lookup.py"]),
+        ("Client", ["module_utils/_connection.py", "plugin_utils/_lookup.py"]),
+    ],
+)
+def test_a_word_has_its_rooms(word, rooms):
+    assert [name for name in FILES if word in set(names_used(TREES[name]))] == rooms
+
+
+WIRE_WORDS = ("prevIndex", "prevValue", "prevExist", "waitIndex", "/v2/", "X-Etcd-", "noValueOn")
+
+
+@pytest.mark.parametrize("name", [one for one in FILES if not matches(one, sum(LEVELS[:5], []))])
+def test_no_word_of_the_wire_above_the_client(name):
+    source = (PLUGINS / name).read_text(encoding="utf-8")
+    assert [word for word in WIRE_WORDS if word in source] == []
+
+
+@pytest.mark.parametrize("name", [one for one in FILES if matches(one, ["module_utils/_tasks/*"])])
+def test_no_word_of_the_wire_in_a_task(name):
+    source = (PLUGINS / name).read_text(encoding="utf-8")
+    assert [word for word in WIRE_WORDS if word in source] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_exception_is_caught_blindly_or_dropped(name):
+    for node in ast.walk(TREES[name]):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        where = "%s:%d" % (name, node.lineno)
+        assert node.type is not None, where
+        caught = {part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)}
+        assert not caught & {"Exception", "BaseException"}, where
+        assert not any(isinstance(part, ast.Pass) for part in node.body), where
+        for part in ast.walk(node):
+            if isinstance(part, ast.Raise) and part.exc is not None:
+                named = isinstance(part.exc, ast.Name) and part.exc.id == node.name
+                assert part.cause is not None or named, "%s: raise without from" % where
+
+
+HEADER = [
+    "# Copyright the quorum.etcd contributors",
+    "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    "# SPDX-License-Identifier: GPL-3.0-or-later",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_has_the_header(name):
+    lines = (PLUGINS / name).read_text(encoding="utf-8").splitlines()
+    if name.startswith("modules/"):
+        assert lines.pop(0) == "#!/usr/bin/python"
+    assert lines[:4] == HEADER
+    assert "from __future__ import annotations" in lines
+
+
+PUBLIC = ["module_utils/client.py", "module_utils/errors.py"]
+
+
+@pytest.mark.parametrize("name", [one for one in FILES if "_utils/" in one])
+def test_a_util_says_whether_it_is_private(name):
+    docstring = ast.get_docstring(TREES[name])
+    assert ("This file is PUBLIC" in docstring) is (name in PUBLIC)
+    assert ("PRIVATE to the collection" in docstring) is (name not in PUBLIC)
+    assert ("/_" in name) is (name not in PUBLIC)
+
+
+@pytest.mark.parametrize("name", [one for one in FILES if one.startswith("modules/")])
+def test_a_module_is_documentation_and_one_call(name):
+    tree = TREES[name]
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+    lines = (PLUGINS / name).read_text(encoding="utf-8").splitlines()
+    end_of_return = max(number for number, line in enumerate(lines, 1) if line == '"""')
+    code = [
+        line
+        for line in lines[end_of_return:]
+        if line and not line.startswith(("from ", "import "))
+    ]
+    spec = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "ARGUMENT_SPEC"
+    )
+    spec_lines = spec.value.end_lineno - spec.lineno + 1
+    assert len(code) - spec_lines < 10
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert [one.name for one in functions] == ["main"]
+    assert len(functions[0].body) == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_code_is_valid_on_the_oldest_python(name):
+    """Modules and what they use run on 3.8 and newer."""
+    if name.startswith(("module_utils/", "modules/")):
+        source = (PLUGINS / name).read_text(encoding="utf-8")
+        ast.parse(source, feature_version=(3, 8))
+        assert not [node for node in ast.walk(TREES[name]) if type(node).__name__ == "Match"]
