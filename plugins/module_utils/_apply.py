@@ -79,12 +79,13 @@ class KeyClient(t.Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a quorum read found: the key's state (None: no such key) and whence."""
+    """What a quorum read found: the key's state and the node itself (None: no such key), and whence."""
 
     state: t.Optional[KeyState]
     etcd_index: int
     endpoint: t.Optional[str]
     attempts: int
+    node: t.Optional[Node] = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def _read(client: KeyClient, key: str, recursive: bool = False) -> Reading:
         result.x_etcd_index or 0,
         result.endpoint,
         result.attempts,
+        result.node,
     )
 
 
@@ -215,8 +217,8 @@ def _carry_out_all(client: KeyClient, planned: Outcome) -> Outcome:
         last = _carry_out(client, replace(planned, action=rest, reading=gone))
     except (_LostRace, errors.EtcdException) as exc:
         raise Incomplete(
-            "the key %s that was in the way is deleted, and the directory could not be made in its"
-            " place: %s" % (planned.action.key, str(exc) or "another writer was faster"),
+            "the key %s that was in the way is deleted, and the directory was not seen to be made"
+            " in its place: %s" % (planned.action.key, str(exc) or "another writer was faster"),
             changed=True,
         ) from exc
     return replace(last, action=planned.action, reading=planned.reading)
@@ -323,7 +325,7 @@ def _settle(
         events = _events(client, action.key, since, now.etcd_index)
     except errors.EtcdEventIndexCleared as exc:
         raise _no_telling(unknown, "the server has forgotten what happened since") from exc
-    except errors.EtcdException as exc:
+    except (errors.EtcdException, Refusal) as exc:
         raise _no_telling(unknown, "reading the key back failed too: %s" % exc) from exc
     for event in events:
         if _is_ours(event, action):
@@ -333,7 +335,12 @@ def _settle(
     if action.kind is ActionKind.REFRESH and not events:
         # A refresh makes no event: ours was carried out, or one that did the same.
         return Outcome(
-            action, base, etcd_index=now.etcd_index, endpoint=now.endpoint, attempts=now.attempts
+            action,
+            base,
+            node=now.node,
+            etcd_index=now.etcd_index,
+            endpoint=now.endpoint,
+            attempts=now.attempts,
         )
     raise _LostRace()
 

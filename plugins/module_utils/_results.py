@@ -232,6 +232,8 @@ class Survey(t.NamedTuple):
         member_id, name: of the member that it is.
         leader_id: of the member that leads, as far as this one knows.
         auth_enabled: whether v2 access control is on.
+        members: of the cluster, as this one knows them.
+        keys: in the root directory, in order.
     """
 
     endpoint: str
@@ -250,6 +252,8 @@ class Survey(t.NamedTuple):
     raft_index: t.Optional[int] = None
     raft_term: t.Optional[int] = None
     auth_enabled: t.Optional[bool] = None
+    members: t.Optional[t.Tuple[Member, ...]] = None
+    keys: t.Optional[t.Tuple[str, ...]] = None
 
     @property
     def is_leader(self) -> t.Optional[bool]:

@@ -116,8 +116,8 @@ created_index:
   returned: success
 modified_index:
   description:
-    - The store's index when the directory was last written; V(null) if there is none, or in check
-      mode if it would be written.
+    - The store's index when the directory was made, which a change of its TTL leaves as it is; V(null)
+      if there is none, or in check mode if it would be written.
   type: int
   returned: success
 prev_value:

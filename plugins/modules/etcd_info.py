@@ -29,8 +29,8 @@ attributes:
 options:
   gather:
     description:
-      - What to gather. V(stats) and V(keys) ask further questions; the others come with what each
-        endpoint is asked anyway.
+      - What to gather. V(stats) asks further questions; the others come with what each endpoint is
+        asked anyway.
     type: list
     elements: str
     choices: [version, health, members, leader, stats, auth, keys]
@@ -173,7 +173,8 @@ auth_enabled:
   type: bool
   returned: if V(auth) is gathered
 stats:
-  description: The server's own statistics, C(self) and C(store) of one member and C(leader) of the leader.
+  description: The server's own statistics, C(self), C(store) and C(leader) of the leader if it is among the endpoints, or
+    else C(self) and C(store) of another one.
   type: dict
   returned: success; V(null) unless V(stats) is gathered
 keys:

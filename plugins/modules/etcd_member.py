@@ -91,6 +91,7 @@ EXAMPLES = r"""
   quorum.etcd.etcd_member:
     endpoints: [http://10.0.1.10:2379, http://10.0.1.11:2379, http://10.0.1.12:2379]
     name: etcd4
+    peer_urls: http://10.0.1.13:2380
     wait: true
 
 - name: Remove a member

@@ -31,7 +31,9 @@ options:
     type: str
     required: true
   state:
-    description: Whether the role is to exist.
+    description:
+      - Whether the role is to exist.
+      - V(absent) fails while users have the role, because the server could not show them any more.
     type: str
     choices: [present, absent]
     default: present

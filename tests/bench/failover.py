@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from harness import Cluster, FaultProxy, Member
 from lab import Lab, cluster
-from table import Check, Samples, milliseconds, print_table
+from table import Check, Rounds, Samples, milliseconds, print_table
 
 NORMAL = "all endpoints answer"
 REFUSED = "the first refuses"
@@ -39,14 +39,14 @@ def run(lab: Lab) -> list[Check]:
         columns = {
             column: Samples(tuple(faults)) for column in (FIRST_READ, THEN_WRITE, FIRST_WRITE)
         }
-        for number in range(-1, lab.rounds(12)):
+        for number in Rounds(lab.rounds(12) + 1, seconds=30):
             for name, fault in faults.items():
                 with fault() as endpoints:
                     taken = _first_and_second(endpoints)
                     if name not in (BLACK_HOLED, STOPPED):
                         # There a write waits for the connection or for the answer: it is not raced.
                         taken[FIRST_WRITE] = _seconds(lambda: Client(endpoints).write(_KEY, "c"))
-                if number >= 0:
+                if number > 0:
                     for column, seconds in taken.items():
                         columns[column].add(name, seconds)
     _print(columns, tuple(faults))
@@ -113,7 +113,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def _print(columns: dict[str, Samples], faults: tuple[str, ...]) -> None:
     print_table(
-        ["three endpoints, medians", *columns],
+        [f"three endpoints, {columns[FIRST_READ].rounds} rounds", *columns],
         [
             [
                 fault,

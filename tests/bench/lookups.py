@@ -12,31 +12,30 @@ from lab import Lab
 from table import Check, milliseconds, print_table
 
 EMPTY = "an empty task"
+ONE = "one term in one query"
 QUERY = "100 terms in one query"
 LOOP = "100 lookups in a loop"
 
 _COUNT = 100
 _ENDPOINTS = "endpoints=[endpoint]"
-_KEYS = f"range({_COUNT}) | map('regex_replace', '^', '/bench/lookup/') | list"
+_KEYS = [f"/bench/lookup/{number}" for number in range(_COUNT)]
 
 
 def run(lab: Lab) -> list[Check]:
     """Measure them in one play."""
     client = Client([lab.endpoint])
-    for number in range(_COUNT):
-        client.write(f"/bench/lookup/{number}", f"value {number}")
+    for key in _KEYS:
+        client.write(key, f"value of {key}")
     plugin = "'quorum.etcd.etcd_key'"
     tasks = {
         EMPTY: _debug("nothing"),
-        QUERY: _debug(f"{{{{ query({plugin}, *({_KEYS}), {_ENDPOINTS}) | length }}}}"),
-        LOOP: dict(
-            _debug(f"{{{{ lookup({plugin}, '/bench/lookup/' ~ item, {_ENDPOINTS}) }}}}"),
-            loop=list(range(_COUNT)),
-        ),
+        ONE: _debug(f"{{{{ query({plugin}, '{_KEYS[0]}', {_ENDPOINTS}) | length }}}}"),
+        QUERY: _debug(f"{{{{ query({plugin}, *terms, {_ENDPOINTS}) | length }}}}", terms=_KEYS),
+        LOOP: dict(_debug(f"{{{{ lookup({plugin}, item, {_ENDPOINTS}) }}}}"), loop=_KEYS),
     }
-    samples = playbook.one_after_the_other(lab, tasks, rounds=lab.rounds(20))
+    samples = playbook.interleave(lab, tasks, rounds=lab.rounds(20), seconds=40, per_play=4)
     print_table(
-        ["lookup", "median", "time, empty task = 1"],
+        [f"lookup, {samples.rounds} rounds", "median", "time, empty task = 1"],
         [
             [name, milliseconds(samples.median(name)), f"{samples.ratio(name, EMPTY):.2f}"]
             for name in samples.names
@@ -44,9 +43,10 @@ def run(lab: Lab) -> list[Check]:
     )
     return [
         Check("lookup, 100 terms in one query / empty task", samples.ratio(QUERY, EMPTY), 4.0, 3.0),
+        Check("lookup, 100 terms / one term", samples.ratio(QUERY, ONE)),
         Check("lookup, loop of 100 / 100 terms in one query", samples.ratio(LOOP, QUERY)),
     ]
 
 
-def _debug(message: str) -> dict[str, object]:
-    return {"ansible.builtin.debug": {"msg": message}}
+def _debug(message: str, **variables: object) -> dict[str, object]:
+    return {"ansible.builtin.debug": {"msg": message}, "vars": variables}

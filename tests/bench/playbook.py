@@ -15,23 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from lab import Lab
-from table import Samples
+from table import Rounds, Samples
 
 Task = Mapping[str, Any]
 
 _CALLBACKS = Path(__file__).resolve().parent / "callback"
-_LIMIT = 300.0
+_LIMIT = 600.0
 
 
-def one_after_the_other(
-    lab: Lab, tasks: Mapping[str, Task], *, rounds: int, warm_up: int = 1
+def interleave(
+    lab: Lab, tasks: Mapping[str, Task], *, rounds: int, seconds: float, per_play: int = 1
 ) -> Samples:
-    """Run the tasks in turn, round after round, in one play."""
+    """Run the tasks in turn, round after round; a play holds some rounds."""
     names = list(tasks)
-    play = [dict(tasks[name], name=name) for _ in range(rounds + warm_up) for name in names]
+    play = [dict(tasks[name], name=name) for _ in range(per_play) for name in names]
     samples = Samples(names)
-    for name, seconds in run(lab, play)[warm_up * len(names) :]:
-        samples.add(name, seconds)
+    for _ in Rounds(rounds // per_play, seconds=seconds):
+        for name, taken in run(lab, play):
+            samples.add(name, taken)
     return samples
 
 

@@ -90,8 +90,13 @@ def _section(name: str) -> Callable[[Lab], list[Check]]:
     import lookups
     import tasks
 
-    sections = {"client": clients, "task": tasks, "lookup": lookups, "failover": failover}
-    return sections[name].run
+    sections: dict[str, Callable[[Lab], list[Check]]] = {
+        "client": clients.run,
+        "task": tasks.run,
+        "lookup": lookups.run,
+        "failover": failover.run,
+    }
+    return sections[name]
 
 
 def _print_shortfalls(checks: list[Check]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Contender = Callable[[], None]
@@ -25,6 +25,11 @@ class Samples:
     def names(self) -> tuple[str, ...]:
         """All contenders, in their order."""
         return tuple(self._seconds)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there were."""
+        return max(map(len, self._seconds.values()))
 
     def add(self, name: str, seconds: float) -> None:
         """Record what a contender took in its next round."""
@@ -53,25 +58,52 @@ class Samples:
         return statistics.median(one - two for one, two in pairs)
 
 
+class Rounds:
+    """Counts rounds: as many as are wanted, or as fit into a time, but three at least.
+
+    On a machine that is busy with other things, a benchmark measures less and does not take longer.
+    """
+
+    def __init__(self, wanted: int, *, seconds: float) -> None:
+        self._wanted = wanted
+        self._least = min(wanted, 3)
+        self._until = time.monotonic() + seconds
+
+    def __iter__(self) -> Iterator[int]:
+        for number in range(self._wanted):
+            if number >= self._least and time.monotonic() > self._until:
+                return
+            yield number
+
+
 def interleave(
-    contenders: Mapping[str, Contender], *, rounds: int, batch: int = 1, warm_up: int = 1
+    contenders: Mapping[str, Contender], *, rounds: int, seconds: float, batch: int = 1
 ) -> Samples:
-    """Run A B C A B C ...; a sample is the seconds of one call, as the mean of a batch."""
+    """Run A B C A B C ...; a sample is the seconds of one call, as the mean of a batch.
+
+    The first round is not counted.
+    """
     samples = Samples(tuple(contenders))
-    for number in range(-warm_up, rounds):
+    for number in Rounds(rounds + 1, seconds=seconds):
         for name, call in contenders.items():
             began = time.perf_counter()
             for _ in range(batch):
                 call()
-            seconds = (time.perf_counter() - began) / batch
-            if number >= 0:
-                samples.add(name, seconds)
+            taken = (time.perf_counter() - began) / batch
+            if number > 0:
+                samples.add(name, taken)
     return samples
 
 
 @dataclass(frozen=True)
 class Check:
-    """A measured number against the targets of the project; at least or at most, as `least` says."""
+    """A measured number and its targets: the least that it is to be, or the most.
+
+    Attributes:
+        must: what has to be met.
+        beyond: what would be better than is asked.
+        least: whether the targets are lower bounds.
+    """
 
     what: str
     measured: float
@@ -131,7 +163,7 @@ def print_table(
         )
         print("  " + "  ".join(cells).rstrip())
         if number == 0:
-            print("  " + "  ".join("-" * width for width in widths))
+            print("  " + "  ".join("-" * width for width in widths).rstrip())
     print(flush=True)
 
 

@@ -24,7 +24,7 @@ UNCHANGED = "etcd_key, unchanged"
 CHANGED = "etcd_key, changed"
 
 _LOOP = 100
-_ROUNDS = 5
+_PARTS = 5
 _IMPORTS_SHOWN = 15
 _IMPORT = re.compile(r"import time: +(\d+) \| +(\d+) \|( +)(\S+)")
 
@@ -54,15 +54,14 @@ def _tasks(value: str) -> dict[str, playbook.Task]:
 
 def _loops(lab: Lab) -> list[Check]:
     """A loop of 100 of each, in interleaved parts."""
-    rounds = 1 if lab.quick else _ROUNDS
-    count = _LOOP // _ROUNDS
+    rounds = 1 if lab.quick else _PARTS
+    count = _LOOP // _PARTS
     tasks = {
-        name: dict(task, loop=list(range(count)))
-        for name, task in _tasks("{{ 10**9 | random }}-{{ item }}").items()
+        name: dict(task, loop=list(range(count))) for name, task in _tasks("{{ item }}").items()
     }
-    samples = playbook.one_after_the_other(lab, tasks, rounds=rounds, warm_up=0)
+    samples = playbook.interleave(lab, tasks, rounds=rounds, seconds=100)
     print_table(
-        [f"a loop of {rounds * count} tasks, in {rounds} parts", "one task", "time, ping = 1"],
+        [f"{samples.rounds} loops of {count} tasks", "one task", "time, ping = 1"],
         [
             [
                 name,
@@ -84,10 +83,15 @@ def _payloads(lab: Lab) -> list[Check]:
     files = {name: [_payload(lab, task)] for name, task in _tasks("a").items()}
     files[CHANGED].append(_payload(lab, _tasks("b")[CHANGED]))
     samples = interleave(
-        {name: _runs(paths) for name, paths in files.items()}, rounds=lab.rounds(40)
+        {name: _runs(paths) for name, paths in files.items()}, rounds=lab.rounds(40), seconds=60
     )
     print_table(
-        ["a module's payload, run as a file", "median", "time, ping = 1", "size"],
+        [
+            f"a module's payload, run as a file, {samples.rounds} rounds",
+            "median",
+            "time, ping = 1",
+            "size",
+        ],
         [
             [
                 name,

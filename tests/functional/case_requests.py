@@ -7,8 +7,8 @@
 CLIENT: a call of the client's own makes a request that means the same, byte for byte after
 decoding, and the client decodes the answer.
 BUILDER: the builders of `_wire` can say it, though no call of the client does.
-RAW: neither can, or the client refuses to on purpose (REFUSED holds the call that it refuses); it is
-sent as it stands, and the client's decoder gets the answer.
+RAW: neither can, or the client refuses to on purpose (REFUSED holds the call that it refuses); it
+is sent as it stands, and the client's decoder gets the answer.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import case_table
 from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, _limits, _wire
-from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
     Api,
     Endpoint,
     Kind,
+    Patience,
     Request,
     Tls,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from interpose import AttemptsOnly
 
 
 class Way(enum.Enum):
@@ -263,7 +264,7 @@ def request_for(raw: Raw) -> t.Optional[Request]:
 
 
 def _typed(fields: t.Mapping[str, str]) -> t.Optional[t.Dict[str, t.Any]]:
-    """The fields as Python holds them; None where one has a value that the client has no type for."""
+    """The fields as Python holds them; None where one has a value that has no type there."""
     typed: t.Dict[str, t.Any] = {}
     for name, text in fields.items():
         if name in ("value", "noValueOnSuccess") or (name == "prevValue" and text):
@@ -305,20 +306,18 @@ def assert_same(request: Request, raw: Raw) -> None:
         assert request.content_type is None
 
 
-class Recorder:
+class Recorder(AttemptsOnly):
     """The real `Http`, keeping what went through it."""
 
-    def __init__(self, tls: Tls = Tls(), authorization: t.Optional[str] = None) -> None:
-        self._http = Http(tls=tls, authorization=authorization)
+    def __init__(self, authorization: t.Optional[str] = None) -> None:
+        super().__init__(tls=Tls(), authorization=authorization)
         self.requests: t.List[Request] = []
         self.answers: t.List[Answer] = []
 
-    def exchange(
-        self, endpoint: Endpoint, request: Request, *, connect: float, read: float
-    ) -> Answer:
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         """Send the request and keep both."""
         self.requests.append(request)
-        answer = self._http.exchange(endpoint, request, connect=connect, read=read)
+        answer = super().exchange(endpoint, request, patience)
         self.answers.append(answer)
         return answer
 

@@ -4,11 +4,12 @@
 
 """One of the processes of test_counter.py: increments one counter key through the client.
 
-The value is JSON, {"n": the count, "by": who wrote it}. A bare number could not tell whose increment
-an event is, and that is what has to be known after a write whose answer never came.
+The value is JSON, {"n": the count, "by": who wrote it}. A bare number could not tell whose
+increment an event is, and that is what has to be known after a write whose answer never came.
 
-Usage: counter_worker.py '{"endpoints": [...], "key": ..., "name": ..., "times": ..., "how": ...}'; starts
-when a line comes on standard input, and prints a report in JSON.
+Usage: counter_worker.py '{"endpoints": [...], "key": ..., "name": ..., "times": ..., "how": ...}'
+
+It starts when a line comes on standard input, and prints a report in JSON.
 """
 
 from __future__ import annotations
@@ -26,33 +27,32 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     KeyAction,
     KeyState,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
     AttemptFailed,
     Endpoint,
+    Patience,
     Request,
     Tls,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from interpose import AttemptsOnly
 
 #: What a cluster without a leader answers to a read, and what a write answers that never left.
 _NOT_NOW = (errors.EtcdUnreachable, errors.EtcdServerError, errors.EtcdRaftInternal)
 
 
-class CountingHttp(Http):
+class CountingHttp(AttemptsOnly):
     """The real thing; counts the attempts that went wrong."""
 
     def __init__(self, counts: t.Counter[str]) -> None:
         super().__init__(tls=Tls())
         self._counts = counts
 
-    def exchange(
-        self, endpoint: Endpoint, request: Request, *, connect: float, read: float
-    ) -> Answer:
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         """Send the request once."""
         try:
-            answer = super().exchange(endpoint, request, connect=connect, read=read)
+            answer = super().exchange(endpoint, request, patience)
         except AttemptFailed as exc:
             self._counts["failure: " + exc.reason] += 1
             raise
@@ -121,7 +121,7 @@ class Worker:
             return self._settle(index, value, by)
 
     def _settle(self, index: int, value: str, by: str) -> bool:
-        """Whether the write that was planned on this index was carried out, once that is certain."""
+        """Whether the write that was planned on this index was carried out; waits to be certain."""
         while True:
             try:
                 event = self._client.read(self._key, wait=True, wait_index=index + 1, timeout=1.0)

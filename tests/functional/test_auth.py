@@ -204,9 +204,9 @@ def test_passwords(own_single: Cluster, root: Client, key: str) -> None:
         name = "user%d" % number
         root.create_user(name, password, ["all"])
         Client(own_single.endpoints, username=name, password=password).write(key, "x")
-        for wrong in (password + "x", ""):
-            with pytest.raises(errors.EtcdUnauthorized):
-                Client(own_single.endpoints, username=name, password=wrong).write(key, "x")
+        with pytest.raises(errors.EtcdUnauthorized):
+            wrong = password + "x" if number else ""
+            Client(own_single.endpoints, username=name, password=wrong).write(key, "x")
 
 
 def test_wrong_credentials_do_not_fall_back_to_guest(

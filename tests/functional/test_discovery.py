@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SRV discovery: a real DNS server, dnspython's own resolver, and real clusters behind the names."""
+"""SRV discovery: a real DNS server, dnspython's own resolver, real clusters behind the names."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_service_not_offered(dns_server: DnsServer, finder: Finder, key: str) ->
 def test_failing_name_server(
     mode: str, dns_server: DnsServer, finder: Finder, single: Cluster, key: str
 ) -> None:
-    """It cannot be known whether https records exist, so http ones are not used; the wait is short."""
+    """It cannot be known whether https records exist, so http ones are not used."""
     dns_server.set_records({PLAIN: [_srv(single.endpoints[0])]})
     dns_server.set_mode(mode)
     started = time.monotonic()
@@ -194,6 +194,26 @@ def test_failing_name_server(
         finder.client(timeout=0.5, srv_allow_insecure=True).read(key)
     assert SECURE in str(caught.value)
     assert PLAIN in str(caught.value)
+
+
+class SecretlyFailing(DnsServer):
+    """Fails for the https records only, as one would have it who wants TLS to be left out."""
+
+    def answer(self, data: bytes, transport: str) -> t.Optional[bytes]:
+        """The answer to one message."""
+        self.set_mode("servfail" if b"_etcd-client-ssl" in data else "answer")
+        return super().answer(data, transport)
+
+
+def test_silenced_https_records_do_not_switch_tls_off(single: Cluster, key: str) -> None:
+    """http endpoints are known and are not used, unless that is allowed."""
+    with SecretlyFailing({PLAIN: [_srv(single.endpoints[0])]}) as server:
+        finder = Finder(server)
+        with pytest.raises(errors.EtcdDiscoveryFailed) as caught:
+            finder.client(timeout=0.5).read(key)
+        assert SECURE in str(caught.value)
+        assert PLAIN not in server.queries
+        finder.client(timeout=0.5, srv_allow_insecure=True).write(key, "x")
 
 
 def test_discovery_is_tried_again(

@@ -242,7 +242,7 @@ def test_add_member(own_single: Cluster) -> None:
 
 
 def test_result_attributes(three: Cluster, key: str) -> None:
-    """Each documented attribute of a result exists, in snake case too, None where it has no meaning."""
+    """Each documented attribute of a result exists, in snake case too; None where it has no use."""
     client = Client(three.endpoints)
     client.write(key, "0")
     written = client.write(key, "1")

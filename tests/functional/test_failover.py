@@ -17,10 +17,13 @@ import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
-from harness import Cluster, FaultProxy
+from harness import Binary, Cluster, FaultProxy
 
-#: Seconds that an operation may take that waits for nobody.
-SOON = 2.0
+#: Seconds that an operation may take that waits for nobody; those that it could wait are more.
+SOON = 3.0
+
+#: Seconds, instead of 0.1: a healthy endpoint answers sooner even on a machine that is very busy.
+HEDGE = 0.4
 
 
 class Took:
@@ -51,10 +54,10 @@ def endpoints(three: Cluster, first: FaultProxy) -> t.List[str]:
 
 @pytest.mark.parametrize("mode", ["refuse", "blackhole", "hang"])
 def test_read_goes_on(mode: str, first: FaultProxy, endpoints: t.List[str], key: str) -> None:
-    """The first read waits for nobody, the second pays nothing, a write goes where it was answered."""
+    """The first read waits for nobody, the second pays nothing, a write goes where it answered."""
     Client(endpoints[1:]).write(key, "x")
     first.set_mode(mode)
-    client = Client(endpoints)
+    client = Client(endpoints, connect_timeout=8.0, hedge_delay=HEDGE)
     with Took() as took:
         result = client.read(key, quorum=True)
     assert took.seconds < SOON
@@ -70,12 +73,37 @@ def test_read_goes_on(mode: str, first: FaultProxy, endpoints: t.List[str], key:
     assert first.requests == []
 
 
+def test_stays_where_it_is_answered(first: FaultProxy, endpoints: t.List[str], key: str) -> None:
+    """The endpoint that answered is kept, also when the first one might be tried again."""
+    first.set_mode("refuse")
+    client = Client(endpoints)
+    assert client.write(key, "x").attempts == 2
+    first.set_mode("pass")
+    time.sleep(1.2)
+    result = client.write(key, "y")
+    assert (result.endpoint, result.attempts) == (endpoints[1], 1)
+    assert first.requests == []
+
+
+def test_what_failed_lately_comes_last(
+    three: Cluster, first: FaultProxy, proxy_to: ProxyTo, key: str
+) -> None:
+    """When the second one fails too, the third is asked before the first."""
+    second = proxy_to(three.endpoints[1])
+    client = Client([first.url, second.url, three.endpoints[2]])
+    first.set_mode("refuse")
+    assert client.write(key, "x").endpoint == second.url
+    second.set_mode("refuse")
+    result = client.write(key, "y")
+    assert (result.endpoint, result.attempts) == (three.endpoints[2], 2)
+
+
 def test_stopped_member(own_three: Cluster, key: str) -> None:
     """A real member under SIGSTOP accepts connections and is silent."""
     client = Client(own_three.endpoints)
     client.write(key, "x")
     own_three.members[0].pause()
-    fresh = Client(own_three.endpoints)
+    fresh = Client(own_three.endpoints, hedge_delay=HEDGE)
     # The stopped one may have been the leader, so this one does not ask for a quorum.
     with Took() as took:
         result = fresh.read(key)
@@ -97,7 +125,7 @@ def test_stopped_member_and_a_write(own_three: Cluster, key: str) -> None:
     follower = next(one for one in own_three.members if one is not leader)
     urls = [follower.endpoint, *(one.endpoint for one in own_three.members if one is not follower)]
     follower.pause()
-    client = Client(urls)
+    client = Client(urls, hedge_delay=HEDGE)
     with Took() as took:
         with pytest.raises(errors.EtcdKeyNotFound):
             client.read(key, quorum=True)
@@ -144,9 +172,7 @@ def test_write_to_a_black_holed_first_endpoint_goes_on(
         result = client.create_in_order(key, "x")
     assert 0.6 < took.seconds < 0.7 + SOON
     assert (result.endpoint, result.attempts) == (endpoints[1], 2)
-    with Took() as took:
-        assert client.create_in_order(key, "y").attempts == 1
-    assert took.seconds < 0.6
+    assert client.create_in_order(key, "y").attempts == 1
     assert len(client.read(key).node.nodes) == 2
 
 
@@ -230,20 +256,21 @@ def test_final_answers_are_not_taken_elsewhere(three_proxies: t.List[FaultProxy]
     assert [len(proxy.requests) for proxy in three_proxies] == [3, 0, 0]
 
 
-def test_without_quorum(own_three: Cluster, key: str) -> None:
+def test_without_quorum(binary: Binary, key: str) -> None:
     """One of three left: local reads work, a write is refused by raft with its outcome unknown."""
-    client = Client(own_three.endpoints, total_timeout=9.0)
-    client.write(key, "x")
-    leader = own_three.leader()
-    survivor = next(one for one in own_three.members if one is not leader)
-    for member in own_three.members:
-        if member is not survivor:
-            member.kill()
-    assert client.read(key).node.value == "x"
-    assert client.read(key).endpoint == survivor.endpoint
-    assert client.members()
-    with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
-        client.write(key, "y")
+    # The server waits 5 s and two election timeouts for the others.
+    with Cluster(binary, 3, extra_args=("--election-timeout=500",)) as cluster:
+        client = Client(cluster.endpoints, total_timeout=9.0)
+        client.write(key, "x")
+        survivor = next(one for one in cluster.members if one is not cluster.leader())
+        for member in cluster.members:
+            if member is not survivor:
+                member.kill()
+        assert client.read(key).node.value == "x"
+        assert client.read(key).endpoint == survivor.endpoint
+        assert client.members()
+        with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
+            client.write(key, "y")
     assert "etcdserver: request timed out" in str(caught.value)
     assert caught.value.endpoint == survivor.endpoint
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A write that was sent and whose answer never came is sent by the client once, and never again."""
+"""A write that was sent and whose answer never came is never sent again by the client."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_write(
     observer = Client(three.endpoints[2])
     observer.write(key + "/old", "x")
     proxies[0].set_mode(match=verb, **options)
-    client = Client([proxy.url for proxy in proxies], timeout=0.8)
+    client = Client([proxy.url for proxy in proxies], timeout=0.4)
     with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
         WRITES[verb](client, key)
     assert [seen.method for proxy in proxies for seen in proxy.requests] == [verb]
@@ -92,10 +92,10 @@ def test_read(fault: str, three: Cluster, proxies: t.List[FaultProxy], key: str)
     """A read in the same trouble is answered by the other endpoint."""
     Client(three.endpoints[2]).write(key, "x")
     proxies[0].set_mode(match="GET", **FAULTS[fault][0])
-    client = Client([proxy.url for proxy in proxies], timeout=5.0)
+    client = Client([proxy.url for proxy in proxies], timeout=8.0)
     started = time.monotonic()
     result = client.read(key, quorum=True)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 4.0
     assert result.node.value == "x"
     assert (result.endpoint, result.attempts) == (proxies[1].url, 2)
 
@@ -149,7 +149,7 @@ def test_redirect_of_a_read_is_not_followed_either(proxies: t.List[FaultProxy], 
 def test_kept_connection_that_the_server_closed(
     three: Cluster, proxies: t.List[FaultProxy], key: str
 ) -> None:
-    """A write over a connection that went away while idle is not lost: it is seen before sending."""
+    """A write over a connection that went away while idle is sent over a new one."""
     client = Client([proxies[0].url])
     client.write(key, "1")
     proxies[0].set_mode("refuse")  # Closes what is open.
@@ -162,7 +162,7 @@ def test_kept_connection_that_the_server_closed(
 def test_answer_that_drips(proxies: t.List[FaultProxy], key: str) -> None:
     """`timeout` is for silence: an answer of which something comes all the time is waited for.
 
-    A read is answered by the other endpoint meanwhile; a write is waited for, past `timeout`.
+    A read is answered by the other endpoint meanwhile.
     """
     Client(proxies[1].url).write(key, "x")
     proxies[0].set_mode("drip", delay=0.002)
@@ -173,6 +173,23 @@ def test_answer_that_drips(proxies: t.List[FaultProxy], key: str) -> None:
     written = Client(proxies[0].url, timeout=0.3).write(key, "y")
     assert time.monotonic() - started > 0.6
     assert (written.node.value, written.attempts) == ("y", 1)
+
+
+def test_answer_that_drips_without_end(
+    three: Cluster, proxies: t.List[FaultProxy], key: str
+) -> None:
+    """The whole budget of the operation ends that, as soon as the head of the answer is there."""
+    observer = Client(three.endpoints[2])
+    observer.write(key, "x" * 4000)
+    proxies[0].set_mode("drip", delay=0.002)
+    client = Client(proxies[0].url, total_timeout=0.3)
+    started = time.monotonic()
+    with pytest.raises(errors.EtcdTimeout):
+        client.read(key)
+    assert time.monotonic() - started < 4000 * 0.002
+    with pytest.raises(errors.EtcdOutcomeUnknown):
+        client.write(key, "y")
+    assert observer.read(key, quorum=True).node.value == "y"
 
 
 def test_late_write_is_not_sent_twice(

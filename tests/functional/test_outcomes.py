@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An empty value, a missing key, an unreachable cluster, a forbidden key and a server without v2."""
+"""An empty value, a missing key, an unreachable cluster, a forbidden key, a server without v2."""
 
 from __future__ import annotations
 

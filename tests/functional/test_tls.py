@@ -84,8 +84,8 @@ def test_bad_client_certificate(
 ) -> None:
     """The server refuses the handshake, and the request is not carried out.
 
-    In TLS 1.3 its refusal arrives when we have begun to send, and the end of the connection may come
-    before it, or take its place. Then nothing tells that the server never read the request.
+    In TLS 1.3 its refusal arrives when we have begun to send, and the end of the connection may
+    come before it, or take its place. Then nothing tells that the server never read the request.
     """
     foreign = {"client_cert": pem.foreign_client_cert, "client_key": pem.foreign_client_key}
     client = Client(secure.endpoints, ca_cert=pem.ca_cert, **(foreign if kind == "foreign" else {}))

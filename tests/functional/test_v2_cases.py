@@ -17,7 +17,7 @@ import case_table
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
-from ansible_collections.quorum.etcd.plugins.module_utils._types import Answer
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Answer, Patience
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from case_requests import Call, Raw, Recorder, Way
 from harness import Binary, Cluster, FaultProxy
@@ -128,7 +128,9 @@ class _Run:
                 case_requests.assert_same(request, raw)
                 recorder = self._client(raw.authorization)[1]
                 endpoint = self._client(raw.authorization)[0]._all_endpoints()[0]
-                answer = recorder.exchange(endpoint, request, connect=2.0, read=raw.timeout)
+                answer = recorder.exchange(
+                    endpoint, request, Patience(2.0, raw.timeout, raw.timeout)
+                )
             else:
                 request = case_requests.described(raw)
                 answer = case_requests.send_raw(self._endpoint, raw)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Watches: every event, in order, none twice and none left out, whatever happens to the connection."""
+"""Watches: every event, in order, none twice and none left out, whatever breaks meanwhile."""
 
 from __future__ import annotations
 

@@ -50,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-v2", dest="v2", action="store_false")
     command.add_argument("--tls", choices=["server", "mutual"])
     command.add_argument("--dns", metavar="DOMAIN", help="publish SRV records of all members")
+    command.add_argument("--dns-name", metavar="NAME", help="with this suffix of the service too")
+    command.add_argument("--dns-listen", type=_address, default=(ports.HOST, 0), metavar="IP:PORT")
     command.add_argument("--proxy", action="store_true", help="a fault proxy before the first")
     command.set_defaults(run=_start)
 
@@ -110,6 +112,8 @@ def _start(args: argparse.Namespace) -> None:
         v2=args.v2,
         tls=args.tls,
         dns_domain=args.dns,
+        dns_name=args.dns_name,
+        dns_listen=args.dns_listen,
         proxy=args.proxy,
     )
     _print(state)
@@ -132,6 +136,11 @@ def _add_member(args: argparse.Namespace) -> None:
 def _proxy_mode(args: argparse.Namespace) -> None:
     options = ("mode", "match", "times", "status", "body", "delay", "location")
     detached.control_proxy(args.state, {option: getattr(args, option) for option in options})
+
+
+def _address(text: str) -> t.Tuple[str, int]:
+    host, port = text.split(":")
+    return host, int(port)
 
 
 def _leave(number: int, frame: t.Optional[FrameType]) -> None:

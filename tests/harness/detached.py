@@ -34,11 +34,14 @@ def start(
     v2: bool,
     tls: t.Optional[str],
     dns_domain: t.Optional[str],
+    dns_name: t.Optional[str],
+    dns_listen: t.Tuple[str, int],
     proxy: bool,
 ) -> State:
     """Start everything and write the state file; if one part fails, none is left.
 
-    `tls` is `server` or `mutual`.
+    `tls` is `server` or `mutual`. `dns_name` is a suffix of the service; with it, there are records
+    with and without. A `dns_listen` port of 0 is any.
     """
     if os.path.exists(path):
         raise HarnessError(f"{path} exists: stop that cluster first")
@@ -62,7 +65,7 @@ def start(
             "proxy": None,
         }
         if dns_domain is not None:
-            state["dns"] = _start_dns(state, dns_domain)
+            state["dns"] = _start_dns(state, dns_domain, dns_name, dns_listen)
             undo.callback(_kill, state["dns"])
         if proxy:
             state["proxy"] = services.launch(
@@ -157,15 +160,19 @@ def _make_tls(directory: str, kind: t.Optional[str]) -> t.Optional[Tls]:
     return Tls(certs.make(os.path.join(directory, "certs")), client_auth=kind == "mutual")
 
 
-def _start_dns(state: State, domain: str) -> State:
+def _start_dns(
+    state: State, domain: str, name: t.Optional[str], listen: t.Tuple[str, int]
+) -> State:
     service = "_etcd-client-ssl" if state["tls"] else "_etcd-client"
-    records = {
-        f"{service}._tcp.{domain}": [
-            {"priority": 0, "weight": 10, "port": urlsplit(url).port, "target": "localhost."}
-            for url in state["endpoints"]
-        ]
-    }
-    ready = services.launch("dns", state["directory"], {"records": records})
+    entries = [
+        {"priority": 0, "weight": 10, "port": urlsplit(url).port, "target": "localhost."}
+        for url in state["endpoints"]
+    ]
+    records = {f"{service}._tcp.{domain}": entries}
+    if name is not None:
+        records[f"{service}-{name}._tcp.{domain}"] = entries
+    config = {"records": records, "host": listen[0], "port": listen[1]}
+    ready = services.launch("dns", state["directory"], config)
     return dict(ready, domain=domain)
 
 

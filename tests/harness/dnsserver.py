@@ -51,9 +51,12 @@ class DnsServer:
         records: t.Mapping[str, t.Sequence[Srv]],
         addresses: t.Optional[t.Mapping[str, str]] = None,
         mode: str = "answer",
+        *,
+        host: str = ports.HOST,
+        port: int = 0,
     ) -> None:
-        self.host = ports.HOST
-        self.port = 0
+        self.host = host
+        self.port = port
         self.queries: t.List[str] = []
         """The names asked for, in order, in lower case and without the last dot."""
         self.transports: t.List[str] = []
@@ -96,7 +99,7 @@ class DnsServer:
         self._mode = mode
 
     def start(self) -> None:
-        """Take a port that is free for both UDP and TCP."""
+        """Take the port, or one that is free for both UDP and TCP if none was named."""
         self._servers = self._bind()
         for server in self._servers:
             threading.Thread(
@@ -141,8 +144,9 @@ class DnsServer:
             reply.add_answer(dnslib.RR(name, dnslib.QTYPE.A, rdata=data, ttl=_TTL))
 
     def _bind(self) -> t.List[socketserver.BaseServer]:
+        named = self.port
         for dummy in range(_TRIES):
-            self.port = ports.free_port()
+            self.port = named or ports.free_port()
             try:
                 tcp = _TcpServer((self.host, self.port), _TcpHandler)
             except OSError:
@@ -154,7 +158,11 @@ class DnsServer:
                 continue
             tcp.owner = udp.owner = self
             return [udp, tcp]
-        raise HarnessError(f"no port that is free for UDP and TCP after {_TRIES} tries")
+        raise HarnessError(
+            f"port {named} of {self.host} is not free for UDP and TCP"
+            if named
+            else f"no port that is free for UDP and TCP after {_TRIES} tries"
+        )
 
 
 class _UdpServer(socketserver.ThreadingUDPServer):

@@ -59,7 +59,7 @@ def serve_dns(config_path: str) -> None:
     records = {
         name: [Srv(**entry) for entry in entries] for name, entries in config["records"].items()
     }
-    with DnsServer(records) as server:
+    with DnsServer(records, host=config["host"], port=config["port"]) as server:
         write_json(config["ready"], {"host": server.host, "port": server.port})
         threading.Event().wait()
 

@@ -17,4 +17,4 @@ import sys
 
 args = [arg for arg in sys.argv[1:] if arg not in ("--no-setuptools", "--no-wheel")]
 subprocess.check_call([sys.executable, "-m", "ensurepip"], stdout=subprocess.DEVNULL)
-subprocess.check_call([sys.executable, "-m", "pip", "install"] + args)
+subprocess.check_call([sys.executable, "-m", "pip", "install", *args])

@@ -4,7 +4,7 @@
 
 """Runs the tests of the collection. `make test` and `make matrix` start it; it needs the standard library only.
 
-It says what it found on this machine, runs one stage after the other and ends with a table and the
+It says what it found on this machine, runs the stages, two at a time, and ends with a table and the
 line `N passed, N failed, N skipped`. Logs are in .cache/logs.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 from driver.commands import Failed
-from driver.machine import find_program, find_pythons
-from driver.report import Result, Stage, run_all, summarise
+from driver.machine import end_processes_in, find_program, find_pythons
+from driver.report import Stage, run_all, summarise
 from driver.servers import Server, find_servers
 from driver.stages import CONTROLLERS, MATRIX, matrix_stages, test_stages
 from driver.workspace import Core, Workspace
@@ -50,14 +50,20 @@ def main() -> int:
         servers = find_servers(workspace, core)
         _introduce(workspace, core, servers, matrix=arguments.matrix)
         if arguments.matrix:
-            stages = matrix_stages(workspace, servers)
+            stages = matrix_stages(servers)
         else:
-            stages = test_stages(workspace, core, servers)
+            stages = test_stages(list(workspace.pythons), core, servers)
         stages = _select(stages, arguments.stages)
+        workspaces = [workspace, workspace.twin("test-2")] if len(stages) > 1 else [workspace]
     except (Failed, OSError) as exc:
         print(f"FAILED: {exc}\n\n0 passed, 1 failed, 0 skipped")
         return 1
-    results: Sequence[Result] = run_all(stages, workspace.logs, workspace.processes.stop)
+    try:
+        results = run_all(stages, workspaces)
+    finally:
+        left = sum(end_processes_in(place.collections) for place in workspaces)
+        if left:
+            print(f"\n==> Ended {left} processes that stages left behind")
     return 0 if summarise(results, seconds=time.monotonic() - start) else 1
 
 

@@ -33,8 +33,7 @@ class ClusterApi:
 
     def members(self) -> t.Tuple[Member, ...]:
         """All members, as the member that answers knows them (also without a quorum)."""
-        body = self._send(_wire.read_api(Api.MEMBERS, self._members_path())).body
-        return tuple(_member(one) for one in body.get("members") or ())
+        return _members(self._send(_wire.read_api(Api.MEMBERS, self._members_path())).body)
 
     def add_member(self, peer_urls: t.Union[str, t.Sequence[str]]) -> EtcdResult:
         """Add a member; the result has its id and name ("" until it starts).
@@ -124,6 +123,7 @@ class ClusterApi:
             "health": _HEALTH,
             "self": _wire.read_api(Api.STATS, "/%s/stats/self" % self._prefix),
             "leader": _wire.read_api(Api.MEMBERS, self._members_path("leader")),
+            "members": _wire.read_api(Api.MEMBERS, self._members_path()),
             "index": _wire.read_key(self._prefix, "/", {}),
             "auth": _wire.read_api(Api.AUTH, "/%s/auth/enable" % self._prefix),
         }
@@ -135,32 +135,47 @@ class ClusterApi:
             for endpoint, start in zip(asked, range(0, len(answers), size))
         )
 
-    def stats_self(self) -> EtcdResult:
-        """Statistics of the member that answers (a former leader cut off still says it leads)."""
-        return self._stats("self")
+    def stats_self(self, endpoint: t.Optional[str] = None) -> EtcdResult:
+        """Statistics of the member that answers (a former leader cut off still says it leads).
 
-    def stats_leader(self) -> EtcdResult:
-        """The leader's statistics of its followers; asks the other endpoints until it is found.
+        Args:
+            endpoint: URL of the one to ask; None for any.
+        """
+        return self._stats("self", endpoint)
+
+    def stats_leader(self, endpoint: t.Optional[str] = None) -> EtcdResult:
+        """The leader's statistics of its followers.
+
+        Args:
+            endpoint: URL of the leader; None to ask one endpoint after the other until it is found.
 
         Raises:
             errors.EtcdNotLeader: none of the endpoints leads.
         """
         request = _wire.read_api(Api.STATS, "/%s/stats/leader" % self._prefix)
         refused = None  # type: t.Optional[errors.EtcdException]
-        for endpoint in self._all_endpoints():
+        asked = self._all_endpoints() if endpoint is None else [_endpoints.parse(endpoint)]
+        for one in asked:
             try:
-                return self._send_to(endpoint, request)
+                return self._send_to(one, request)
             except (errors.EtcdNotLeader, errors.EtcdUnreachable) as exc:
                 if refused is None or isinstance(exc, errors.EtcdNotLeader):
                     refused = exc
         raise refused or errors.EtcdNotLeader("there is no endpoint to ask")
 
-    def stats_store(self) -> EtcdResult:
-        """Counters of the member that answers, in `body`; each member counts for itself."""
-        return self._stats("store")
+    def stats_store(self, endpoint: t.Optional[str] = None) -> EtcdResult:
+        """Counters of the member that answers, in `body`; each member counts for itself.
 
-    def _stats(self, name: str) -> EtcdResult:
-        return self._send(_wire.read_api(Api.STATS, "/%s/stats/%s" % (self._prefix, name)))
+        Args:
+            endpoint: URL of the one to ask; None for any.
+        """
+        return self._stats("store", endpoint)
+
+    def _stats(self, name: str, endpoint: t.Optional[str]) -> EtcdResult:
+        request = _wire.read_api(Api.STATS, "/%s/stats/%s" % (self._prefix, name))
+        if endpoint is None:
+            return self._send(request)
+        return self._send_to(_endpoints.parse(endpoint), request)
 
     def _versions(self) -> EtcdResult:
         return self._send(_VERSION)
@@ -185,6 +200,10 @@ def _urls(peer_urls: t.Union[str, t.Sequence[str]]) -> t.List[str]:
     return urls
 
 
+def _members(body: t.Mapping[str, t.Any]) -> t.Tuple[Member, ...]:
+    return tuple(_member(one) for one in body.get("members") or ())
+
+
 def _member(raw: t.Mapping[str, t.Any]) -> Member:
     return Member(
         id=raw.get("id", ""),
@@ -205,10 +224,11 @@ def _survey(endpoint: Endpoint, answers: t.Mapping[str, t.Tuple[t.Any, float]]) 
     reachable = bool(said) or any(isinstance(exc, errors.EtcdException) for exc in failed.values())
     if not reachable:
         return Survey(endpoint.url, False, reason=str(failed["version"]))
-    served = [name for name in ("self", "leader", "index", "auth") if name in said]
+    served = [name for name in ("self", "leader", "members", "index", "auth") if name in said]
     off = any(isinstance(exc, errors.EtcdV2NotServed) for exc in failed.values())
-    version, health, me, leader, index, auth = (
-        said.get(name) for name in ("version", "health", "self", "leader", "index", "auth")
+    version, health, me, leader, members, index, auth = (
+        said.get(name)
+        for name in ("version", "health", "self", "leader", "members", "index", "auth")
     )
     healthy = None if health is None else health.health is True
     reason = None
@@ -228,9 +248,13 @@ def _survey(endpoint: Endpoint, answers: t.Mapping[str, t.Tuple[t.Any, float]]) 
         member_id=None if me is None else me.id,
         name=None if me is None else me.name,
         leader_id=None if leader is None else leader.id,
-        cluster_id=next((one.cluster_id for one in (leader, index) if one is not None), None),
+        cluster_id=next(
+            (one.cluster_id for one in (leader, members, index) if one is not None), None
+        ),
         etcd_index=None if index is None else index.x_etcd_index,
         raft_index=None if index is None else index.raft_index,
         raft_term=None if index is None else index.raft_term,
         auth_enabled=None if auth is None else auth.body.get("enabled") is True,
+        members=None if members is None else _members(members.body),
+        keys=None if index is None else tuple(sorted(node.key for node in index.node.nodes)),
     )

@@ -12,6 +12,7 @@ conflict; the state is then read again, once, and either is as wished or the con
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
@@ -36,6 +37,8 @@ def manage_role(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     client = connect()
     before = _role(client, name)
     if options["state"] == "absent":
+        if before is not None:
+            _refuse_if_held(client, name)
         if before is not None and apply:
             _until_so(lambda: client.delete_role(name), lambda: _role(client, name) is None)
         return _role_report(name, before, None)
@@ -60,6 +63,21 @@ def _role(client: t.Any, name: str) -> t.Optional[Role]:
         return _ordered(client.role(name))
     except errors.EtcdAuthNotFound:
         return None
+
+
+def _refuse_if_held(client: t.Any, name: str) -> None:
+    """The server would delete a role that users have, and could not show these users any more."""
+    holders = []
+    for user in client.users():
+        # A user that cannot be shown has lost another role in this way.
+        with contextlib.suppress(errors.EtcdAuthNotFound):
+            if name in client.user(user).roles:
+                holders.append(user)
+    if holders:
+        raise Refusal(
+            "the users %s have the role %s; revoke it from them with quorum.etcd.etcd_user, or"
+            " remove them, first" % (", ".join(sorted(holders)), name)
+        )
 
 
 def _ordered(role: Role) -> Role:
@@ -90,10 +108,11 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     if password == "":
         raise Refusal("user_password is empty; give one, or leave it out")
     client = connect()
-    before = _user(client, name)
-    if options["state"] == "absent":
+    absent = options["state"] == "absent"
+    before = _user(client, name, whole=not absent)
+    if absent:
         if before is not None and apply:
-            _until_so(lambda: client.delete_user(name), lambda: _user(client, name) is None)
+            _until_so(lambda: client.delete_user(name), lambda: name not in client.users())
         return _user_report(before, None, name, password_changed=False)
     current = () if before is None else before.roles
     change = auth_plan.plan_roles(
@@ -135,12 +154,15 @@ def _set_password(client: t.Any, name: str, password: str, *, roles_changed: boo
         ) from exc
 
 
-def _user(client: t.Any, name: str) -> t.Optional[User]:
+def _user(client: t.Any, name: str, *, whole: bool = True) -> t.Optional[User]:
+    """The user, or None; with `whole` off, also without the roles, if they cannot be shown."""
     if name not in client.users():
         return None
     try:
         user = client.user(name)
     except errors.EtcdAuthNotFound as exc:
+        if not whole:
+            return User(name, ())
         raise Refusal(
             "the server cannot show the user %s (%s); make the role that is missing, and revoke it"
             % (name, exc.message)

@@ -9,6 +9,7 @@ PRIVATE to the collection: it can change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
@@ -17,10 +18,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._results import Member
 #: What can be gathered, and what each adds to an endpoint's entry.
 SUBSETS = {
     "version": ("version", "cluster_version"),
-    "health": ("healthy",),
+    "health": ("healthy", "etcd_index", "raft_index", "raft_term"),
     "members": ("member_id", "name"),
     "leader": ("is_leader",),
-    "stats": ("etcd_index", "raft_index", "raft_term"),
+    "stats": (),
     "auth": ("auth_enabled",),
     "keys": (),
 }  # type: t.Dict[str, t.Tuple[str, ...]]
@@ -55,24 +56,27 @@ def gather_info(
             "the endpoints belong to different clusters, with the ids %s"
             % ", ".join(report["cluster_ids"])
         )
-    served = any(survey.v2_served for survey in surveys)
+    # What the leader says is never out of date; without one, what the first that answers says.
+    telling = sorted(
+        (survey for survey in surveys if survey.v2_served), key=lambda one: not one.is_leader
+    )
     if "version" in gather:
         report["versions"] = _distinct(survey.version for survey in surveys)
     if "auth" in gather:
-        report["auth_enabled"] = next(
-            (survey.auth_enabled for survey in surveys if survey.auth_enabled is not None), None
-        )
+        report["auth_enabled"] = _first(survey.auth_enabled for survey in surveys)
     report["members"], report["leader"], report["quorum"] = None, None, None
     report["stats"], report["keys"] = None, None
-    if served and {"members", "leader", "health"}.intersection(gather):
-        _add_members(report, client, surveys)
-    if served and "stats" in gather:
-        report["stats"] = _stats(client)
-    if served and "keys" in gather:
-        try:
-            report["keys"] = sorted(node.key for node in client.read("/").node.nodes)
-        except errors.EtcdUnauthorized as exc:
-            report["warnings"].append("the keys could not be read: %s" % exc)
+    members = _first(survey.members for survey in telling)
+    if members is not None and {"members", "leader", "health"}.intersection(gather):
+        _add_members(report, members, surveys)
+    if telling and "stats" in gather:
+        report["stats"] = _stats(client, telling[0])
+    if "keys" in gather:
+        keys = _first(survey.keys for survey in telling)
+        if keys is not None:
+            report["keys"] = list(keys)
+        elif any(survey.auth_enabled for survey in telling):
+            report["warnings"].append(_why_no_keys(client))
     return report
 
 
@@ -86,8 +90,21 @@ def _distinct(values: t.Iterable[t.Optional[str]]) -> t.List[str]:
     return sorted({value for value in values if value is not None})
 
 
-def _add_members(report: t.Dict[str, t.Any], client: t.Any, surveys: t.Sequence[Survey]) -> None:
-    members = client.members()  # type: t.Sequence[Member]
+def _first(values: t.Iterable[t.Any]) -> t.Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _why_no_keys(client: t.Any) -> str:
+    try:
+        client.read("/")
+    except errors.EtcdException as exc:
+        return "the keys could not be read: %s" % exc
+    return "the keys could not be read the first time"
+
+
+def _add_members(
+    report: t.Dict[str, t.Any], members: t.Sequence[Member], surveys: t.Sequence[Survey]
+) -> None:
     leaders = _distinct(survey.leader_id for survey in surveys)
     leader = next((member for member in members if member.id in leaders), None)
     report["members"] = [
@@ -123,13 +140,18 @@ def _member(member: Member) -> t.Dict[str, t.Any]:
     }
 
 
-def _stats(client: t.Any) -> t.Dict[str, t.Any]:
-    try:
-        leader = client.stats_leader().body
-    except (errors.EtcdNotLeader, errors.EtcdServerError):
-        leader = None
+def _stats(client: t.Any, telling: Survey) -> t.Dict[str, t.Any]:
+    """Statistics of the leader, if it is among the endpoints that answer, or else of another one.
+
+    No endpoint is asked that has not answered just now: it may be one that is silent.
+    """
+    leader = None
+    if telling.is_leader:
+        # It may have stepped down since.
+        with contextlib.suppress(errors.EtcdNotLeader, errors.EtcdServerError):
+            leader = client.stats_leader(telling.endpoint).body
     return {
-        "self": client.stats_self().body,
-        "store": client.stats_store().body,
+        "self": client.stats_self(telling.endpoint).body,
+        "store": client.stats_store(telling.endpoint).body,
         "leader": leader,
     }

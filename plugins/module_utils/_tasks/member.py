@@ -130,7 +130,10 @@ def _change(
         except (errors.EtcdMemberError, errors.EtcdOutcomeUnknown) as exc:
             # 500 says nothing; 409, 404 and 410 say that somebody else may have brought this about.
             refused = exc
-        members = _members(client)
+        # The member that accepted shows it at once; after a forced change, there may be no quorum.
+        members = _listed(client) if refused is None else _members(client)
+        if refused is None and member_plan.plan(members, wish).changes:
+            members = _members(client)
         if not member_plan.plan(members, wish).changes:
             return members
         if not in_time():

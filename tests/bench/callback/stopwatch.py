@@ -39,4 +39,4 @@ class CallbackModule(CallbackBase):
         self.v2_runner_on_failed(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        self._display.display("%s: %s" % (result.task_name, result.result.get("msg")))
+        self._display.display(f"{result.task_name}: {result.result.get('msg')}")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,3 +68,26 @@ def _probe(path: Path) -> Python | None:
         return None
     version, executable = json.loads(result.stdout)
     return Python(minor=".".join(version.split(".")[:2]), version=version, path=Path(executable))
+
+
+def end_processes_in(folder: Path) -> int:
+    """End the processes that work in this folder or below it; returns how many there were.
+
+    The servers that integration targets start outlive ansible-test if it is interrupted.
+    """
+    left = [pid for pid in _pids() if _works_in(pid, folder)]
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(left)
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd").startswith(f"{folder}{os.sep}")
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return False

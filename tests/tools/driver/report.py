@@ -2,19 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Running stages one after the other and saying how each ended."""
+"""Running stages and saying how each ended."""
 
 from __future__ import annotations
 
 import enum
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .commands import Failed, Skipped
+from .workspace import Workspace
 
 TAIL = 60
 """Lines of a failed stage's log that are shown."""
@@ -31,23 +34,15 @@ class Outcome(enum.Enum):
     SKIPPED = "skipped"
 
 
-class Lane(enum.Enum):
-    """Stages of one lane run one after the other; the lanes run at the same time, but for ALONE."""
-
-    ALONE = enum.auto()
-    """Before the other lanes, with the machine to itself: what depends on time."""
-    LEFT = enum.auto()
-    RIGHT = enum.auto()
-
-
 @dataclass(frozen=True)
 class Stage:
     """A part of the tests. `run` returns a remark, or raises Failed or Skipped."""
 
     name: str
     title: str
-    lane: Lane
-    run: Callable[[], str]
+    run: Callable[[Workspace], str]
+    alone: bool = False
+    """Whether it has the machine to itself, as it looks at how long things take."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +61,32 @@ class Result:
         return f"{self.outcome.value}{duration}{remark}"
 
 
-def run_all(stages: Sequence[Stage], logs: Path, stop: Callable[[], None]) -> list[Result]:
+def run_all(stages: Sequence[Stage], workspaces: Sequence[Workspace]) -> list[Result]:
     """Run every stage, also after one that failed; the results are in the order of the stages.
 
-    `stop` ends what still runs when we have to leave early.
+    First those that want to be alone, then the others, at any time one in each workspace.
     """
     results: dict[str, Result] = {}
+    waiting: queue.SimpleQueue[Stage] = queue.SimpleQueue()
 
-    def run_lane(lane: Lane) -> None:
-        for stage in stages:
-            if stage.lane is lane:
-                results[stage.name] = _run(stage, logs)
+    def work(workspace: Workspace) -> None:
+        with suppress(queue.Empty):
+            while True:
+                stage = waiting.get_nowait()
+                results[stage.name] = _run(stage, workspace)
 
-    run_lane(Lane.ALONE)
+    for stage in stages:
+        if stage.alone:
+            results[stage.name] = _run(stage, workspaces[0])
+        else:
+            waiting.put(stage)
     with ThreadPoolExecutor() as pool:
-        futures = [pool.submit(run_lane, lane) for lane in (Lane.LEFT, Lane.RIGHT)]
+        futures = [pool.submit(work, workspace) for workspace in workspaces]
         try:
             for future in futures:
                 future.result()
         finally:
-            stop()
+            workspaces[0].processes.stop()
     return [results[stage.name] for stage in stages]
 
 
@@ -103,17 +104,17 @@ def summarise(results: Sequence[Result], *, seconds: float) -> bool:
     return not counts[Outcome.FAILED]
 
 
-def _run(stage: Stage, logs: Path) -> Result:
+def _run(stage: Stage, workspace: Workspace) -> Result:
     _print(f"\n==> {stage.name}: {stage.title}")
     start = time.monotonic()
     tail: list[str] = []
     try:
-        outcome, remark = Outcome.PASSED, stage.run()
+        outcome, remark = Outcome.PASSED, stage.run(workspace)
     except Skipped as exc:
         outcome, remark = Outcome.SKIPPED, str(exc)
     except (Failed, OSError, ValueError) as exc:
         outcome, remark = Outcome.FAILED, str(exc)
-        tail = _tail(logs / f"{stage.name}.log")
+        tail = _tail(workspace.logs / f"{stage.name}.log")
     result = Result(stage, outcome, time.monotonic() - start, remark)
     _print(*tail, f"    {stage.name} {result.line()}")
     return result
@@ -127,6 +128,6 @@ def _tail(log: Path) -> list[str]:
 
 
 def _print(*lines: str) -> None:
-    """Print lines that belong together, whatever the other lane prints."""
+    """Print lines that belong together, whatever other threads print."""
     with _PRINTING:
         print(*lines, sep="\n", flush=True)

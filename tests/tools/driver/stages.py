@@ -14,7 +14,7 @@ from pathlib import Path
 from . import package
 from .commands import Failed, Skipped
 from .machine import find_program
-from .report import Lane, Stage
+from .report import Stage
 from .servers import Server
 from .workspace import Core, Workspace
 
@@ -37,59 +37,72 @@ _TARGET = re.compile(r"^Running (\S+) integration test", re.MULTILINE)
 _PYTEST = re.compile(r"^=* ?(\d+ (?:passed|failed|skipped|error).*?) in [\d.]+", re.MULTILINE)
 
 
-def test_stages(workspace: Workspace, core: Core, servers: Sequence[Server]) -> list[Stage]:
-    """What `make test` runs."""
-    pythons = ", ".join(_targets(workspace, core))
-    twin = workspace.twin("test-integration")
-
-    def left(name: str, title: str, function: Callable[..., str], *arguments: object) -> Stage:
-        return Stage(name, title, Lane.LEFT, partial(function, workspace, *arguments))
-
-    def right(name: str, title: str, function: Callable[..., str], *arguments: object) -> Stage:
-        return Stage(name, title, Lane.RIGHT, partial(function, twin, *arguments))
-
+def test_stages(pythons: Sequence[str], core: Core, servers: Sequence[Server]) -> list[Stage]:
+    """What `make test` runs, on these minor versions of Python; what takes long comes first."""
+    targets = ", ".join(minor for minor in pythons if minor in core.targets)
     stages = [
         Stage(
             "functional",
             "the client and the plugins against real servers",
-            Lane.ALONE,
-            partial(functional, workspace, core),
-        ),
-        left("sanity", f"ansible-test sanity, ansible-core {core.version}", sanity, core, "sanity"),
-        left("shellcheck", "every shell script of the checkout", shellcheck),
-        left("units", f"ansible-test units on Python {pythons}", units, core, "units"),
-        left("install", "the built collection in an empty path", package.install, core),
-        left("docs", "antsibull-docs, antsibull-changelog, ansible-lint", docs, core),
+            partial(functional, core=core),
+            alone=True,
+        )
     ]
     for server in servers:
         name = f"integration-{server.version}"
-        title = f"ansible-test integration, {server}"
-        stages.append(right(name, title, integration, core, name, server))
+        run = partial(integration, core=core, stage=name, server=server)
+        stages.append(Stage(name, f"ansible-test integration, {server}", run))
     for series, source in _SERIES.items():
         if not any(server.version.startswith(f"{series}.") for server in servers):
+            run = partial(_no_server, series=series, source=source)
             title = f"ansible-test integration, etcd {series}"
-            stages.append(right(f"integration-{series}", title, _no_server, series, source))
-    title = "etcd_key on the oldest Python"
-    return [*stages, right("integration-old-python", title, old_python, core, servers)]
+            stages.append(Stage(f"integration-{series}", title, run))
+    return [
+        *stages,
+        Stage(
+            "units",
+            f"ansible-test units on Python {targets}",
+            partial(units, core=core, stage="units"),
+        ),
+        Stage(
+            "sanity",
+            f"ansible-test sanity, ansible-core {core.version}",
+            partial(sanity, core=core, stage="sanity"),
+        ),
+        Stage(
+            "integration-old-python",
+            "etcd_key on the oldest Python",
+            partial(old_python, core=core, servers=servers),
+        ),
+        Stage(
+            "docs",
+            "antsibull-docs, antsibull-changelog, ansible-lint",
+            partial(docs, core=core),
+        ),
+        Stage(
+            "install",
+            "the built collection in an empty collections path",
+            partial(package.install, core=core),
+        ),
+        Stage("shellcheck", "every shell script of the checkout", shellcheck),
+    ]
 
 
-def matrix_stages(workspace: Workspace, servers: Sequence[Server]) -> list[Stage]:
+def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
     """What `make matrix` runs: sanity, units and etcd_key on every supported ansible-core."""
-    twin = workspace.twin("test-integration")
-    steps = (
-        ("sanity", Lane.LEFT, workspace, sanity),
-        ("units", Lane.LEFT, workspace, units),
-        ("integration", Lane.RIGHT, twin, partial(_etcd_key, servers)),
-    )
+    steps: dict[str, Callable[[Workspace, Core, str], str]] = {
+        "sanity": sanity,
+        "units": units,
+        "integration": partial(_etcd_key, servers),
+    }
     stages = []
     for version in MATRIX:
         series = version.rpartition(".")[0]
         minor = CONTROLLERS[series]
-        for step, lane, place, function in steps:
+        for step, function in steps.items():
             name = f"{step}-core-{series}"
-            run = partial(_on_core, place, version, minor, function, name)
-            title = f"{step} on ansible-core {version}, Python {minor}"
-            stages.append(Stage(name, title, lane, run))
+            run = partial(_on_core, version=version, minor=minor, function=function, stage=name)
+            stages.append(Stage(name, f"{step} on ansible-core {version}, Python {minor}", run))
     return stages
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A network in virtual time: a clock, endpoints that answer by script, and a race without threads."""
+"""A network in virtual time: a clock, endpoints with a script, and a race without threads."""
 
 from __future__ import annotations
 

@@ -98,6 +98,10 @@ class FakeStore:
         """Another writer sets the key, whatever is there."""
         self._set("set", key, value=value, ttl=ttl)
 
+    def swap(self, key: str, value: str) -> None:
+        """Another writer swaps the key, from whatever there is."""
+        self._set("compareAndSwap", key, value=value)
+
     def put_dir(self, key: str, ttl: t.Optional[int] = None) -> None:
         self._set("set", key, dir=True, ttl=ttl)
 
@@ -246,13 +250,8 @@ class FakeStore:
             )
         kept = action in ("compareAndSwap", "update") and previous is not None
         created = previous["createdIndex"] if kept and previous else self.index
-        self.nodes[key] = {
-            name: value
-            for name, value in dict(
-                content, createdIndex=created, modifiedIndex=self.index
-            ).items()
-            if value is not None
-        }
+        content.update(createdIndex=created, modifiedIndex=self.index)
+        self.nodes[key] = {name: one for name, one in content.items() if one is not None}
         return self._done(action, self._shown(key), previous)
 
     def _delete(self, action: str, key: str) -> EtcdResult:

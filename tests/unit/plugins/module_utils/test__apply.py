@@ -166,7 +166,8 @@ def test_nothing_to_do_sends_nothing():
 def test_what_was_read_is_what_was_planned_on():
     task = Task("old", has_ttl=50)
     state = task.run().reading.state
-    assert (state.value, state.ttl, state.created_index, state.modified_index) == ("old", 50, 11, 11)
+    assert (state.value, state.ttl) == ("old", 50)
+    assert (state.created_index, state.modified_index) == (11, 11)
 
 
 def test_a_kept_ttl_is_written_again():
@@ -194,19 +195,15 @@ def test_a_key_below_a_key_is_refused():
 
 
 def test_who_loses_a_race_reads_and_plans_again(write):
-    if write is WRITES["create"]:
-        value, wish, unused, then, ttl = write
-        task = Task(value, **wish)
-        task.store.faults.append(after(lambda: task.store.put(KEY, "theirs")))
-        outcome = task.run()
-        check(task, outcome, "compareAndSwap", then, ttl, sends=2)
-    else:
-        task, commit, then, ttl = start(write)
-        theirs = task.store.value(KEY)
-        task.store.faults.append(after(lambda: task.store.put(KEY, theirs, ttl=70)))
-        outcome = task.run()
-        assert task.store.commits == [commit if commit != "update" else "update"]
-        assert task.store.value(KEY) == then
+    task, commit, then, ttl = start(write)
+    theirs = task.store.value(KEY) or "theirs"
+    task.store.faults.append(after(lambda: task.store.put(KEY, theirs, ttl=70)))
+    outcome = task.run()
+    if commit == "create":
+        commit = "compareAndSwap"
+    if then is not None and "ttl" not in write[1]:
+        ttl = 70  # theirs is kept
+    check(task, outcome, commit, then, ttl, sends=2)
     assert task.plans == 2
     assert outcome.action.before.modified_index == task.store.index - 1
 
@@ -360,6 +357,19 @@ def test_a_lost_delete_and_another_writer_who_did_it():
     assert task.store.commits == []
 
 
+def test_a_lost_request_and_another_writer_who_wrote_the_same_later():
+    """The first write after the index that ours was planned on decides."""
+    task = Task("old")
+
+    def interfere():
+        task.store.put(KEY, "theirs")
+        task.store.swap(KEY, "new")
+
+    task.store.faults.append(after(interfere, lost_before))
+    assert not task.run().action.changes
+    assert task.store.commits == []
+
+
 def test_a_lost_request_and_a_refresh_by_another_writer():
     """A refresh moves the index and makes no event."""
     task = Task("old")
@@ -378,8 +388,11 @@ class Straggler:
         self.commit = commit
         return lost_before(commit)
 
-    def land_before(self, commit):
+    def land(self):
         self.commit()
+
+    def land_before(self, commit):
+        self.land()
         return commit()
 
 
@@ -393,9 +406,7 @@ def test_a_late_first_copy_lands_after_the_second(write):
     straggler = Straggler()
     task, commit, then, ttl = start(write, straggler.hold)
     check(task, task.run(), commit, then, ttl, sends=2)
-    with pytest.raises(
-        (errors.EtcdTestFailed, errors.EtcdNodeExist, errors.EtcdKeyNotFound)
-    ):
+    with pytest.raises((errors.EtcdTestFailed, errors.EtcdNodeExist, errors.EtcdKeyNotFound)):
         straggler.commit()
     assert task.store.commits == [commit]
 
@@ -418,7 +429,7 @@ def test_a_late_first_copy_lands_and_another_writer_overwrites_it():
 def test_a_late_first_copy_lands_while_it_is_settled(write):
     straggler = Straggler()
     task, commit, then, ttl = start(write, straggler.hold)
-    task.store.before_read.extend([lambda: None, lambda: straggler.commit()])
+    task.store.before_read.extend([lambda: None, straggler.land])
     check(task, task.run(), commit, then, ttl, sends=1)
 
 
@@ -518,9 +529,7 @@ def start_dir(dir_write, *faults):
     return Task(faults=faults, is_dir=there, path=DIR, **wish), commit
 
 
-@pytest.mark.parametrize(
-    "faults, sends", [([delivered], 1), ([lost_after], 1), ([lost_before], 2)]
-)
+@pytest.mark.parametrize("faults, sends", [([delivered], 1), ([lost_after], 1), ([lost_before], 2)])
 def test_a_directory_is_written_exactly_once(dir_write, faults, sends):
     task, commit = start_dir(dir_write, *faults)
     assert task.run().action.changes

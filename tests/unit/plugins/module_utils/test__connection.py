@@ -51,11 +51,11 @@ def test_the_first_variable_that_is_set_counts_after_the_option(name, variables)
 def test_endpoints_from_the_environment_are_a_list_with_commas():
     found = settings({"ETCDCTL_ENDPOINTS": "http://a:1, b ,c"})
     assert found.endpoints == ("http://a:1", " b ", "c")
-    assert [one for one in _connection.connect(found, print).endpoints()] == [
+    assert _connection.connect(found, print).endpoints() == (
         "http://a:1",
         "http://b:2379",
         "http://c:2379",
-    ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,11 @@ def test_a_suffix_from_the_environment_is_nothing_to_endpoints_from_a_task():
 @pytest.mark.parametrize(
     "environ, options, says",
     [
-        ({}, {"endpoints": ["a"], "srv_domain": "d"}, "endpoints and srv_domain exclude each other"),
+        (
+            {},
+            {"endpoints": ["a"], "srv_domain": "d"},
+            "endpoints and srv_domain exclude each other",
+        ),
         (
             {"ETCDCTL_ENDPOINTS": "a", "ETCDCTL_DISCOVERY_SRV": "d"},
             {},

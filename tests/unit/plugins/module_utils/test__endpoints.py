@@ -9,6 +9,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._endpoints import (
     Pool,
     parse,
     parse_all,
+    parse_peer_url,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
@@ -161,6 +162,27 @@ def test_parse_all_refuses(texts, options, says):
     with pytest.raises(ClientException) as caught:
         parse_all(texts, **options)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text, url",
+    [
+        ("http://10.0.1.10:2380", "http://10.0.1.10:2380"),
+        ("http://10.0.1.10", "http://10.0.1.10:2380"),
+        (" HTTPS://Etcd1/ ", "https://etcd1:2380"),
+        ("http://[::1]", "http://[::1]:2380"),
+    ],
+)
+def test_parse_peer_url(text, url):
+    assert parse_peer_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.1.10:2380", "", None, "http://u:p@a:1", "http://a/x", "ftp://a"]
+)
+def test_parse_peer_url_refuses(text):
+    with pytest.raises(ClientException):
+        parse_peer_url(text)
 
 
 A, B, C = (Endpoint("http", host, 2379) for host in "abc")

@@ -200,7 +200,8 @@ def test_a_member_without_a_name_never_started(name, started):
 
 
 @pytest.mark.parametrize(
-    "member, leader, expected", [("a1", "a1", True), ("a1", "b2", False), (None, "a1", None), ("a1", None, None)]
+    "member, leader, expected",
+    [("a1", "a1", True), ("a1", "b2", False), (None, "a1", None), ("a1", None, None)],
 )
 def test_a_survey_knows_whether_the_endpoint_leads(member, leader, expected):
     survey = Survey("http://etcd1:2379", True, member_id=member, leader_id=leader)

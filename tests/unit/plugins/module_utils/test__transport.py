@@ -75,7 +75,7 @@ class World:
     def fail(self, request, expected):
         with pytest.raises(errors.EtcdException) as caught:
             self.send(request)
-        assert type(caught.value) is expected
+        assert caught.value.__class__ is expected
         return caught.value
 
     @property

@@ -17,9 +17,8 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES))
-def test_every_class_has_a_docstring_of_its_own(name):
-    assert (CLASSES[name].__dict__.get("__doc__") or "").strip()
+def test_every_class_has_a_docstring_of_its_own():
+    assert [name for name, found in CLASSES.items() if not found.__dict__.get("__doc__")] == []
 
 
 def drawn_tree():
@@ -37,23 +36,20 @@ def drawn_tree():
     return found
 
 
-def test_the_tree_in_the_docstring_names_every_class_and_no_other():
-    assert set(drawn_tree()) == set(CLASSES)
-
-
-@pytest.mark.parametrize("name", sorted(CLASSES))
-def test_the_tree_in_the_docstring_is_the_tree_of_the_classes(name):
-    (base,) = CLASSES[name].__bases__
-    parent = base.__name__ if base.__name__ in CLASSES else None
-    own_code = CLASSES[name].__dict__.get("code")
-    assert drawn_tree()[name] == (own_code, parent)
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes():
+    """Every class is drawn, and no other, with its code and below its parent."""
+    assert drawn_tree() == {
+        name: (
+            found.__dict__.get("code"),
+            found.__base__.__name__ if found.__base__.__name__ in CLASSES else None,
+        )
+        for name, found in CLASSES.items()
+    }
 
 
 def test_codes_are_those_of_the_classes():
     assert errors.BY_CODE == {
-        found.code: found
-        for found in CLASSES.values()
-        if getattr(found, "code", None) is not None
+        found.code: found for found in CLASSES.values() if getattr(found, "code", None) is not None
     }
 
 

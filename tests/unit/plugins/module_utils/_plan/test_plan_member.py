@@ -1,0 +1,167 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
+    MemberAction,
+    MemberActionKind,
+    Wish,
+    find,
+    initial_cluster,
+    likely_reason,
+    objection,
+    plan,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._results import Member
+
+NOTHING, ADD, UPDATE, REMOVE = (
+    MemberActionKind.NOTHING,
+    MemberActionKind.ADD,
+    MemberActionKind.UPDATE,
+    MemberActionKind.REMOVE,
+)
+
+
+def url(name):
+    return "http://%s:2380" % name
+
+
+def member(id_, name, *hosts):
+    return Member(id_, name, tuple(url(host) for host in hosts or (name,)), ())
+
+
+A, B, C = member("a1", "a"), member("b2", "b"), member("c3", "c")
+NEW = member("d4", "", "d")  # added, and has not started
+ABC = (A, B, C)
+
+
+def wish(present=True, name=None, number=None, peers=()):
+    return Wish(present, name, number, frozenset(url(host) for host in peers))
+
+
+@pytest.mark.parametrize(
+    "wished, found",
+    [
+        (wish(peers=["b"]), B),
+        (wish(name="b"), B),
+        (wish(number=0xB2), B),
+        (wish(peers=["b"], name="a", number=0xC3), B),
+        (wish(peers=["x"], name="a", number=0xC3), A),
+        (wish(name="x", number=0xC3), C),
+        (wish(peers=["a", "b"]), None),
+        (wish(name=""), None),
+        (wish(number=0xD4), None),
+    ],
+)
+def test_find(wished, found):
+    assert find(ABC, wished) is found
+
+
+def test_a_member_is_found_by_all_its_urls():
+    double = member("a1", "a", "a", "a2")
+    assert find([double], wish(peers=["a2", "a"])) is double
+    assert find([double], wish(peers=["a"])) is None
+
+
+@pytest.mark.parametrize(
+    "members, wished, kind, about",
+    [
+        (ABC, wish(peers=["d"]), ADD, None),
+        (ABC, wish(peers=["d"], name="d"), ADD, None),
+        (ABC, wish(peers=["a"]), NOTHING, A),
+        (ABC, wish(name="a"), NOTHING, A),
+        (ABC, wish(peers=["x"], name="a"), UPDATE, A),
+        (ABC, wish(peers=["a", "x"], number=0xA1), UPDATE, A),
+        (ABC, wish(False, name="a"), REMOVE, A),
+        (ABC, wish(False, peers=["a"]), REMOVE, A),
+        (ABC, wish(False, peers=["x"]), NOTHING, None),
+        (ABC, wish(False, number=0xFF), NOTHING, None),
+    ],
+)
+def test_plan(members, wished, kind, about):
+    action = plan(members, wished)
+    assert (action.kind, action.member) == (kind, about)
+    assert action.changes is (kind is not NOTHING)
+    if kind in (ADD, UPDATE):
+        assert action.peer_urls == wished.peer_urls
+
+
+@pytest.mark.parametrize(
+    "wished, says",
+    [
+        (wish(peers=["a", "x"]), "the peer URL http://a:2380 belongs to the member a"),
+        (wish(peers=["b", "x"], name="a"), "belongs to the member b"),
+        (wish(name="x"), "there is no member x, and without peer_urls none can be added"),
+        (wish(number=0xFF), "there is no member with the id ff"),
+    ],
+)
+def test_plan_refuses(wished, says):
+    with pytest.raises(Refusal) as caught:
+        plan(ABC, wished)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "members, healthy, kind, about, says",
+    [
+        # adding: the new one counts at once and does not run yet
+        ((A,), {"a1"}, ADD, None, "adding a member to a cluster of one stops it"),
+        ((A, B), {"a1", "b2"}, ADD, None, None),
+        ((A, B), {"a1"}, ADD, None, "would have 3 members and need 2 of them, and 1 are"),
+        (ABC, {"a1", "b2", "c3"}, ADD, None, None),
+        (ABC, {"a1", "b2"}, ADD, None, "would have 4 members and need 3 of them, and 2 are"),
+        ((A, B, C, NEW), {"a1", "b2", "c3"}, ADD, None, None),
+        # removing
+        ((A,), {"a1"}, REMOVE, A, "this is the only member"),
+        ((A, B), {"a1", "b2"}, REMOVE, B, None),
+        ((A, B), {"a1"}, REMOVE, B, None),
+        ((A, B), {"b2"}, REMOVE, B, "would have 1 members and need 1 of them, and 0 are"),
+        (ABC, {"a1", "b2", "c3"}, REMOVE, C, None),
+        (ABC, {"a1", "b2"}, REMOVE, C, None),
+        (ABC, {"a1", "b2"}, REMOVE, A, "would have 2 members and need 2 of them, and 1 are"),
+        # nothing that could cost the quorum
+        (ABC, set(), UPDATE, A, None),
+        (ABC, set(), NOTHING, A, None),
+    ],
+)
+def test_objection(members, healthy, kind, about, says):
+    found = objection(members, healthy, MemberAction(kind, about))
+    assert (found is None) is (says is None)
+    if says is not None:
+        assert says in found
+
+
+@pytest.mark.parametrize(
+    "members, healthy, says",
+    [
+        ((A, B, C, NEW), {"a1", "b2", "c3"}, "the member d4 was added and has not started"),
+        (ABC, {"b2"}, "the member a, c is not healthy"),
+        (
+            (A, B, NEW),
+            {"a1"},
+            "the member d4 was added and has not started and the member b is not healthy",
+        ),
+        (ABC, {"a1", "b2", "c3"}, "less than 5 seconds"),
+    ],
+)
+def test_likely_reason(members, healthy, says):
+    assert says in likely_reason(members, healthy)
+
+
+@pytest.mark.parametrize(
+    "members, about, name, text",
+    [
+        ((B, A), A, None, "a=http://a:2380,b=http://b:2380"),
+        ((A, NEW), NEW, "d", "d=http://d:2380,a=http://a:2380"),
+        ((A, NEW), NEW, None, "d4=http://d:2380,a=http://a:2380"),
+        ((A, NEW), A, "x", "d4=http://d:2380,a=http://a:2380"),
+        ((member("a1", "a", "y", "x"),), None, None, "a=http://x:2380,a=http://y:2380"),
+        ((), None, None, ""),
+    ],
+)
+def test_initial_cluster(members, about, name, text):
+    assert initial_cluster(members, about, name) == text

@@ -1,0 +1,484 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils.client import (
+    Client,
+    Member,
+    Permissions,
+    Role,
+    User,
+)
+from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
+    MISSING,
+    REFUSED,
+    FakeClock,
+    FakeExchange,
+    FakeHttp,
+    Reply,
+    error_reply,
+    node_reply,
+)
+
+
+class World:
+    """A client whose one endpoint, a, gives these replies."""
+
+    def __init__(self, *replies, **options):
+        self.clock = FakeClock()
+        self.http = FakeHttp(self.clock, {"a": list(replies)})
+        self.client = Client(
+            "a", http=self.http, clock=self.clock, sleep=self.clock.sleep, **options
+        )
+
+    @property
+    def sent(self):
+        """Each request as one text: method, target, and the body if there is one."""
+        return [
+            " ".join([one.method, one.target] + ([one.body.decode()] if one.body else []))
+            for one in self.http.sent
+        ]
+
+
+ANY = Reply(200, {"action": "any", "node": {"key": "/k", "modifiedIndex": 7}})
+
+REQUESTS = [
+    (lambda c: c.read("/k"), "GET /v2/keys/k"),
+    (lambda c: c.read("k"), "GET /v2/keys/k"),
+    (lambda c: c.read("/"), "GET /v2/keys/"),
+    (
+        lambda c: c.read("/k", recursive=True, sorted=True, quorum=True),
+        "GET /v2/keys/k?recursive=true&sorted=true&quorum=true",
+    ),
+    (lambda c: c.read("/k", wait=True), "GET /v2/keys/k?wait=true"),
+    (
+        lambda c: c.read("/k", wait=True, wait_index=5, recursive=True),
+        "GET /v2/keys/k?recursive=true&waitIndex=5&wait=true",
+    ),
+    (lambda c: c.read("/k", wait=True, waitIndex=5), "GET /v2/keys/k?waitIndex=5&wait=true"),
+    (lambda c: c.write("/k", "v"), "PUT /v2/keys/k value=v"),
+    (lambda c: c.write("/k", ""), "PUT /v2/keys/k value="),
+    (lambda c: c.write("/k", 42, ttl=60), "PUT /v2/keys/k value=42&ttl=60"),
+    (lambda c: c.write("/k", "v", 60), "PUT /v2/keys/k value=v&ttl=60"),
+    (lambda c: c.create_in_order("/q", "v", ttl=5), "POST /v2/keys/q value=v&ttl=5"),
+    (lambda c: c.delete("/k"), "DELETE /v2/keys/k"),
+    (lambda c: c.mkdir("/d"), "PUT /v2/keys/d dir=true&prevExist=false"),
+    (lambda c: c.mkdir("/d", ttl=5), "PUT /v2/keys/d dir=true&prevExist=false&ttl=5"),
+    (lambda c: c.rmdir("/d"), "DELETE /v2/keys/d?dir=true"),
+    (lambda c: c.rmdir("/d", recursive=True), "DELETE /v2/keys/d?dir=true&recursive=true"),
+    (
+        lambda c: c.update_ttl("/k", 60),
+        "PUT /v2/keys/k ttl=60&refresh=true&prevExist=true",
+    ),
+    (
+        lambda c: c.update_ttl("/k", 60, prev_index=5),
+        "PUT /v2/keys/k ttl=60&refresh=true&prevExist=true&prevIndex=5",
+    ),
+    (lambda c: c.update_dir_ttl("/d", 60), "PUT /v2/keys/d dir=true&prevExist=true&ttl=60"),
+    (lambda c: c.update_dir_ttl("/d", None), "PUT /v2/keys/d dir=true&prevExist=true"),
+    (
+        lambda c: c.compare_and_swap("/k", "v", "old", 5, True, 60),
+        "PUT /v2/keys/k prevValue=old&prevIndex=5&prevExist=true&value=v&ttl=60",
+    ),
+    (
+        lambda c: c.compare_and_swap("/k", "v", prev_exist=False),
+        "PUT /v2/keys/k prevExist=false&value=v",
+    ),
+    (
+        lambda c: c.compare_and_swap("/k", "", prev_index=5),
+        "PUT /v2/keys/k prevIndex=5&value=",
+    ),
+    (
+        lambda c: c.compare_and_delete("/k", "a b", 5),
+        "DELETE /v2/keys/k?prevValue=a+b&prevIndex=5",
+    ),
+    (lambda c: c.compare_and_delete("/k", prev_index=5), "DELETE /v2/keys/k?prevIndex=5"),
+    (
+        lambda c: c.add_member("http://x:2380"),
+        'POST /v2/members {"peerURLs": ["http://x:2380"]}',
+    ),
+    (
+        lambda c: c.update_member("a1", ["http://x:1", "http://y:2"]),
+        'PUT /v2/members/a1 {"peerURLs": ["http://x:1", "http://y:2"]}',
+    ),
+    (lambda c: c.remove_member("a1"), "DELETE /v2/members/a1"),
+    (lambda c: c.leader(), "GET /v2/members/leader"),
+    (lambda c: c.members(), "GET /v2/members"),
+    (lambda c: c.version(), "GET /version"),
+    (lambda c: c.version_server(), "GET /version"),
+    (lambda c: c.version_cluster(), "GET /version"),
+    (lambda c: c.health, "GET /health"),
+    (lambda c: c.health_of("http://a:2379"), "GET /health"),
+    (lambda c: c.stats_self(), "GET /v2/stats/self"),
+    (lambda c: c.stats_leader(), "GET /v2/stats/leader"),
+    (lambda c: c.stats_store(), "GET /v2/stats/store"),
+    (lambda c: c.user("u v"), "GET /v2/auth/users/u%20v"),
+    (lambda c: c.delete_user("u"), "DELETE /v2/auth/users/u"),
+    (lambda c: c.roles(), "GET /v2/auth/roles"),
+    (lambda c: c.role("r"), "GET /v2/auth/roles/r"),
+    (lambda c: c.create_role("r"), 'PUT /v2/auth/roles/r {"role": "r"}'),
+    (
+        lambda c: c.create_role("r", Permissions(read=("/a*",))),
+        'PUT /v2/auth/roles/r {"role": "r", "permissions": {"kv": {"read": ["/a*"], "write": []}}}',
+    ),
+    (
+        lambda c: c.update_role("r", grant=Permissions(write=("/a",))),
+        'PUT /v2/auth/roles/r {"role": "r", "grant": {"kv": {"read": [], "write": ["/a"]}}}',
+    ),
+    (lambda c: c.delete_role("r"), "DELETE /v2/auth/roles/r"),
+    (lambda c: c.auth_enabled(), "GET /v2/auth/enable"),
+    (lambda c: c.enable_auth(), "PUT /v2/auth/enable"),
+    (lambda c: c.disable_auth(), "DELETE /v2/auth/enable"),
+]
+
+
+@pytest.mark.parametrize("call, sent", REQUESTS, ids=[sent for unused, sent in REQUESTS])
+def test_what_an_operation_sends(call, sent):
+    world = World(ANY)
+    call(world.client)
+    assert world.sent == [sent]
+
+
+@pytest.mark.parametrize("prefix", ["v2", "/v2/", "other"])
+def test_the_prefix_can_be_another(prefix):
+    world = World(ANY, version_prefix=prefix)
+    world.client.read("/k")
+    assert world.sent == ["GET /%s/keys/k" % prefix.strip("/")]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.read("/a//b"),
+        lambda c: c.read("/k", wait_index=5),
+        lambda c: c.read("/k", waitIndex=5),
+        lambda c: c.read("/k", timeout=5),
+        lambda c: c.read("/k", wait=True, quorum=True),
+        lambda c: c.read("/k", wait=True, sorted=True),
+        lambda c: c.read("/k", wait=True, wait_index=0),
+        lambda c: c.write("/k", None),
+        lambda c: c.write("/k", "v", ttl=0),
+        lambda c: c.write("/k", "v", ttl=True),
+        lambda c: c.compare_and_swap("/k", "v"),
+        lambda c: c.compare_and_swap("/k", "v", prev_value=""),
+        lambda c: c.compare_and_swap("/k", "v", prev_index=0),
+        lambda c: c.compare_and_swap("/k", "v", prev_value="x", prev_exist=False),
+        lambda c: c.compare_and_swap("/k", "v", prev_index=5, prev_exist=False),
+        lambda c: c.compare_and_delete("/k"),
+        lambda c: c.compare_and_delete("/k", prev_value=""),
+        lambda c: c.compare_and_delete("/k", prev_index=-1),
+        lambda c: c.update_ttl("/k", 0),
+        lambda c: c.update_ttl("/k", None),
+        lambda c: c.update_dir_ttl("/d", 0),
+        lambda c: c.add_member([]),
+        lambda c: c.add_member(""),
+        lambda c: c.remove_member(""),
+        lambda c: c.remove_member("a/b"),
+        lambda c: c.user("a/b"),
+        lambda c: c.update_user("u", password=""),
+        lambda c: c.health_of("ftp://a"),
+    ],
+)
+def test_what_is_refused_before_anything_is_sent(call):
+    world = World(ANY)
+    with pytest.raises(errors.ClientException):
+        call(world.client)
+    assert world.sent == []
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ({"host": "a", "srv_domain": "d"}, "leave out one of the two"),
+        ({"srv_name": "x"}, "srv_name needs srv_domain"),
+        ({"client_cert": "/c"}, "belong together"),
+        ({"password": "p"}, "a password needs a username"),
+        ({"username": "a:b"}, "cannot hold a colon"),
+        ({"protocol": "ftp"}, "protocol is http or https"),
+        ({"host": []}, "there is no endpoint"),
+        ({"timeout": 0}, "timeout is a number of seconds above 0"),
+        ({"timeout": "1"}, "timeout is a number of seconds above 0"),
+        ({"hedge_delay": True}, "hedge_delay is a number of seconds above 0"),
+    ],
+)
+def test_a_wrong_argument_of_the_client(arguments, says):
+    with pytest.raises(errors.ClientException) as caught:
+        Client(**arguments)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments, urls",
+    [
+        ({}, ("http://127.0.0.1:2379",)),
+        ({"host": "a"}, ("http://a:2379",)),
+        ({"host": ["a", ("b", 4001)]}, ("http://a:2379", "http://b:4001")),
+        ({"host": "a", "port": 1, "protocol": "https"}, ("https://a:1",)),
+        ({"host": ["a", "b"], "allow_reconnect": False}, ("http://a:2379",)),
+    ],
+)
+def test_the_endpoints_of_a_client(arguments, urls):
+    assert Client(**arguments).endpoints() == urls
+
+
+# -- answers
+
+
+def test_versions():
+    reply = Reply(200, {"etcdserver": "3.5.1", "etcdcluster": "3.5.0"})
+    client = World(reply).client
+    assert (client.version(), client.version_server(), client.version_cluster()) == (
+        "3.5.1",
+        "3.5.1",
+        "3.5.0",
+    )
+
+
+@pytest.mark.parametrize(
+    "reply, healthy",
+    [
+        (Reply(200, {"health": "true"}), True),
+        (Reply(200, {"health": "true", "reason": ""}), True),
+        (Reply(503, {"health": "false", "reason": "RAFT NO LEADER"}), False),
+        (REFUSED, False),
+        (Reply(200, {}), False),
+    ],
+)
+def test_health_is_never_an_error(reply, healthy):
+    assert World(reply).client.health is healthy
+
+
+def test_the_health_of_one_endpoint():
+    client = World(Reply(503, {"health": "false", "reason": "RAFT NO LEADER"})).client
+    result = client.health_of("a")
+    assert (result.health, result.body["reason"]) == (False, "RAFT NO LEADER")
+    with pytest.raises(errors.EtcdUnreachable):
+        World(REFUSED).client.health_of("a")
+
+
+def test_members():
+    raw = {"id": "a1", "name": "n", "peerURLs": ["http://x:2380"], "clientURLs": ["http://x:2379"]}
+    new = {"id": "b2", "name": "", "peerURLs": ["http://y:2380"], "clientURLs": []}
+    members = World(Reply(200, {"members": [raw, new]})).client.members()
+    assert members == (
+        Member("a1", "n", ("http://x:2380",), ("http://x:2379",)),
+        Member("b2", "", ("http://y:2380",), ()),
+    )
+
+
+def test_users_and_roles_of_servers_old_and_new():
+    new = {"user": "u", "roles": [{"role": "r", "permissions": {}}]}
+    assert World(Reply(200, new)).client.user("u") == User("u", ("r",))
+    old = {"user": "u", "roles": ["r"]}
+    assert World(Reply(200, old)).client.user("u") == User("u", ("r",))
+    assert World(Reply(200, {"users": None})).client.users() == ()
+    assert World(Reply(200, {"users": [{"user": "a"}, "b"]})).client.users() == ("a", "b")
+    role = {"role": "r", "permissions": {"kv": {"read": ["/a"], "write": None}}}
+    assert World(Reply(200, role)).client.role("r") == Role("r", Permissions(("/a",), ()))
+
+
+def test_a_user_that_exists_is_not_created_again():
+    world = World(Reply(200, {"users": [{"user": "u"}]}))
+    with pytest.raises(errors.EtcdAuthConflict):
+        world.client.create_user("u", "p")
+    assert world.sent == ["GET /v2/auth/users"]
+
+
+def test_a_user_that_does_not_exist_is_not_created_by_an_update():
+    world = World(Reply(200, {"users": None}))
+    with pytest.raises(errors.EtcdAuthNotFound):
+        world.client.update_user("u", password="p")
+    assert world.sent == ["GET /v2/auth/users"]
+
+
+def test_the_leaders_statistics_are_asked_of_every_endpoint():
+    clock = FakeClock()
+    follower = Reply(403, {"message": "not current leader"})
+    http = FakeHttp(clock, {"a": [follower], "b": [REFUSED], "c": [Reply(200, {"leader": "c"})]})
+    client = Client(["a", "b", "c"], http=http, clock=clock, sleep=clock.sleep)
+    assert client.stats_leader().leader == "c"
+    assert http.hosts == ["a", "b", "c"]
+
+
+def test_followers_say_more_than_silent_endpoints():
+    clock = FakeClock()
+    follower = Reply(403, {"message": "not current leader"})
+    http = FakeHttp(clock, {"a": [REFUSED], "b": [follower], "c": [REFUSED]})
+    client = Client(["a", "b", "c"], http=http, clock=clock, sleep=clock.sleep)
+    with pytest.raises(errors.EtcdNotLeader):
+        client.stats_leader()
+
+
+# -- watches
+
+
+def event(index, action="set"):
+    return Reply(
+        200,
+        {"action": action, "node": {"key": "/k", "value": "v%d" % index, "modifiedIndex": index}},
+        {"X-Etcd-Index": "9"},
+    )
+
+
+def quiet(index=40):
+    """A watch that ends without an event after its 60 seconds."""
+    return Reply(200, b"", {"X-Etcd-Index": str(index)}, after=5.0)
+
+
+CLEARED = error_reply(400, 401, "The event in requested index is outdated and cleared", "[5/1]")
+
+
+def test_a_watch_that_ends_without_an_event_goes_on_after_its_index():
+    world = World(quiet(40), quiet(41), event(42))
+    assert world.client.read("/k", wait=True).node.value == "v42"
+    assert world.sent == [
+        "GET /v2/keys/k?wait=true",
+        "GET /v2/keys/k?waitIndex=41&wait=true",
+        "GET /v2/keys/k?waitIndex=41&wait=true",
+    ]
+
+
+def test_a_watch_with_a_timeout_ends():
+    world = World(quiet(40))
+    with pytest.raises(errors.EtcdWatchTimeout) as caught:
+        world.client.read("/k", wait=True, timeout=12)
+    assert caught.value.index == 40
+    assert "no event on /k in 12 seconds" in caught.value.message
+    assert [round(one.read_timeout, 3) for one in world.http.sent] == [12, 7, 2]
+
+
+def test_a_watch_without_a_timeout_is_renewed_every_minute():
+    world = World(event(1))
+    world.client.read("/k", wait=True)
+    assert world.http.sent[0].read_timeout == 60.0
+
+
+def test_watch_yields_every_event_once():
+    world = World(event(7), event(9), event(12))
+    events = world.client.watch("/k")
+    assert [next(events).node.value for unused in range(3)] == ["v7", "v9", "v12"]
+    assert world.sent == [
+        "GET /v2/keys/k?wait=true",
+        "GET /v2/keys/k?waitIndex=8&wait=true",
+        "GET /v2/keys/k?waitIndex=10&wait=true",
+    ]
+
+
+def test_watch_survives_a_history_that_was_cleared():
+    world = World(CLEARED, node_reply(value="now"), event(12))
+    events = world.client.watch("/k", index=1)
+    first, second = next(events), next(events)
+    assert (first.action, first.node.value) == ("get", "now")
+    assert second.node.value == "v12"
+    assert world.sent[1:] == [
+        "GET /v2/keys/k?quorum=true",
+        "GET /v2/keys/k?waitIndex=10&wait=true",
+    ]
+
+
+def test_watch_tells_of_a_key_that_went_unseen():
+    world = World(CLEARED, MISSING, event(12))
+    first = next(world.client.watch("/k", index=1))
+    assert (first.action, first.node, first.x_etcd_index) == ("delete", None, 9)
+
+
+def test_a_read_of_a_history_that_was_cleared_is_an_error():
+    with pytest.raises(errors.EtcdEventIndexCleared):
+        World(CLEARED).client.read("/k", wait=True, wait_index=1)
+
+
+# -- every endpoint asked itself
+
+
+class Hosts:
+    """Implements `_transport.ExchangesRequests`: a reply for each host and path, or each host."""
+
+    def __init__(self, clock, replies):
+        self._clock = clock
+        self._replies = replies
+
+    def exchange(self, endpoint, request, patience):
+        found = self._replies[endpoint.host]
+        reply = found if isinstance(found, Reply) else found.get(request.target, NOT_FOUND)
+        return FakeExchange(self._clock, reply, endpoint, patience).finish()
+
+    def begin(self, endpoint, request, patience):
+        return None
+
+
+class SequentialRace:
+    """Runs each call when it is started."""
+
+    def __init__(self):
+        self._returned = []
+
+    def start(self, call):
+        self._returned.append(call())
+
+    def next(self, seconds):
+        return self._returned.pop(0) if self._returned else None
+
+
+NOT_FOUND = Reply(404, b"404 page not found\n")
+HEAD = {
+    "X-Etcd-Index": "9",
+    "X-Raft-Index": "11",
+    "X-Raft-Term": "2",
+    "X-Etcd-Cluster-Id": "cdf8",
+}
+
+
+def survey(**replies):
+    clock = FakeClock()
+    client = Client(sorted(replies), http=Hosts(clock, replies), clock=clock, sleep=clock.sleep)
+    client._transport._new_race = SequentialRace
+    return client.survey()
+
+
+def test_a_survey_of_a_member():
+    (found,) = survey(
+        a={
+            "/version": Reply(200, {"etcdserver": "3.5.1", "etcdcluster": "3.5.0"}),
+            "/health": Reply(200, {"health": "true"}),
+            "/v2/stats/self": Reply(200, {"id": "a1", "name": "etcd1"}),
+            "/v2/members": Reply(200, {"members": [{"id": "a1"}]}, HEAD),
+            "/v2/members/leader": Reply(200, {"id": "a1"}, HEAD),
+            "/v2/keys/": Reply(200, {"action": "get", "node": {"dir": True}}, HEAD),
+            "/v2/auth/enable": Reply(200, {"enabled": False}),
+        }
+    )
+    assert (found.endpoint, found.reachable, found.reason) == ("http://a:2379", True, None)
+    assert (found.version, found.cluster_version, found.healthy) == ("3.5.1", "3.5.0", True)
+    assert (found.v2_served, found.is_leader, found.auth_enabled) == (True, True, False)
+    assert (found.etcd_index, found.raft_index, found.raft_term) == (9, 11, 2)
+    assert (found.cluster_id, found.member_id, found.name) == ("cdf8", "a1", "etcd1")
+
+
+def test_a_survey_of_an_endpoint_that_does_not_answer():
+    (found,) = survey(a=REFUSED)
+    assert (found.reachable, found.reason) == (False, "connection refused")
+    assert (found.version, found.healthy, found.v2_served) == (None, None, None)
+
+
+def test_a_survey_of_a_server_without_the_v2_api():
+    unhealthy = {"health": "false", "reason": "RAFT NO LEADER"}
+    (found,) = survey(
+        a={
+            "/version": Reply(200, {"etcdserver": "3.6.0", "etcdcluster": "3.6.0"}),
+            "/health": Reply(503, unhealthy),
+        }
+    )
+    assert (found.reachable, found.healthy, found.reason) == (True, False, "RAFT NO LEADER")
+    assert (found.v2_served, found.version, found.is_leader) == (False, "3.6.0", None)
+
+
+def test_a_survey_has_the_order_of_the_endpoints():
+    assert [one.endpoint for one in survey(a=REFUSED, b=NOT_FOUND, c=REFUSED)] == [
+        "http://a:2379",
+        "http://b:2379",
+        "http://c:2379",
+    ]
