@@ -109,12 +109,15 @@ import typing as t
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import look_up_keys
+from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import (
+    look_up_keys,
+    option_variables,
+)
 
 
 class LookupModule(LookupBase):
     """The lookup plugin quorum.etcd.etcd_key."""
 
     def run(self, terms: t.List[t.Any], variables: t.Any = None, **kwargs: t.Any) -> t.List[t.Any]:
-        self.set_options(var_options=variables, direct=kwargs)
+        self.set_options(var_options=option_variables(variables, self._templar), direct=kwargs)
         return look_up_keys(self, terms)

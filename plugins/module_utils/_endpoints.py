@@ -129,9 +129,15 @@ def _port(value: t.Any, text: t.Any) -> int:
     return number
 
 
+def credentials_in(text: str) -> t.List[str]:
+    """What may be secret in an endpoint that holds credentials: all before the @, and a password."""
+    user, unused, unused = text.partition("://")[-1 if "://" in text else 0].rpartition("@")
+    return [secret for secret in (user, user.partition(":")[2]) if secret]
+
+
 def _safe(text: t.Any) -> str:
     """The text without what may be a password before an @."""
-    return re.sub(r"[^\s/@]*@", "***@", str(text).strip())
+    return re.sub(r"^(\w+://)?.*@", r"\1***@", str(text).strip(), flags=re.DOTALL)
 
 
 class Pool:

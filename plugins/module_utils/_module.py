@@ -16,7 +16,12 @@ from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _connection, _deps, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import (
+    _connection,
+    _deps,
+    _endpoints,
+    errors,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     Incomplete,
     KeyState,
@@ -50,6 +55,9 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
         argument_spec=dict(_connection.ARGUMENT_SPEC, **argument_spec),
         supports_check_mode=True,
     )
+    for text in module.params["endpoints"] or ():
+        # They are refused there, and Ansible would show them with the task's arguments.
+        module.no_log_values.update(_endpoints.credentials_in(text))
     try:
         report = task(
             module.params, functools.partial(_connect, module), apply=not module.check_mode

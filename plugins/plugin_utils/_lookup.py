@@ -22,6 +22,8 @@ from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, 
 
 _FAILURES = (errors.ClientException, errors.EtcdException, _deps.MissingLibrary)
 
+_VARIABLES = "ansible_etcd_"
+
 
 class OptionProvider(t.Protocol):
     """What a lookup plugin offers of its options."""
@@ -29,8 +31,28 @@ class OptionProvider(t.Protocol):
     def get_option(self, option: str) -> t.Any: ...
 
 
+class Templar(t.Protocol):
+    """What resolves templates."""
+
+    def template(self, variable: t.Any) -> t.Any: ...
+
+
 class _Missing(Exception):
     """There is no such key."""
+
+
+def option_variables(
+    variables: t.Optional[t.Mapping[str, t.Any]], templar: Templar
+) -> t.Dict[str, t.Any]:
+    """The variables that options are taken from, with their templates resolved.
+
+    Ansible resolves the arguments of a lookup, and hands over variables as they are written.
+    """
+    return {
+        name: templar.template(value)
+        for name, value in (variables or {}).items()
+        if name.startswith(_VARIABLES)
+    }
 
 
 def look_up_keys(plugin: OptionProvider, terms: t.Sequence[t.Any]) -> t.List[t.Any]:
