@@ -24,7 +24,7 @@ UNCHANGED = "etcd_key, unchanged"
 CHANGED = "etcd_key, changed"
 
 _LOOP = 100
-_PARTS = 5
+_PARTS = 10
 _IMPORTS_SHOWN = 15
 _IMPORT = re.compile(r"import time: +(\d+) \| +(\d+) \|( +)(\S+)")
 
@@ -54,7 +54,7 @@ def _tasks(value: str) -> dict[str, playbook.Task]:
 
 def _loops(lab: Lab) -> list[Check]:
     """A loop of 100 of each, in interleaved parts."""
-    rounds = 1 if lab.quick else _PARTS
+    rounds = 2 if lab.quick else _PARTS
     count = _LOOP // _PARTS
     tasks = {
         name: dict(task, loop=list(range(count))) for name, task in _tasks("{{ item }}").items()

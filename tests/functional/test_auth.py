@@ -182,9 +182,9 @@ def test_what_a_user_may_do(own_single: Cluster, root: Client, key: str) -> None
     for forbidden in (
         lambda: eve.read("/other"),
         lambda: eve.write("/other", "1"),
-        lambda: eve.users(),
+        eve.users,
         lambda: eve.update_user("eve", password="new one"),
-        lambda: eve.disable_auth(),
+        eve.disable_auth,
     ):
         with pytest.raises(errors.EtcdUnauthorized) as caught:
             forbidden()

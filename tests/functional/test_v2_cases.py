@@ -189,8 +189,8 @@ class _Run:
         if code is None:
             cls = case_table.CLASS_OF_UNNUMBERED.get(self._case["id"])
             if cls is not None:
-                assert type(sent.error) is cls
                 assert isinstance(sent.error, errors.EtcdException)
+                assert sent.error.__class__ is cls  # Not one below it.
                 assert sent.error.code is cls.code
                 assert sent.error.http_status == expected["status"]
             else:
@@ -198,8 +198,8 @@ class _Run:
                 assert expected["status"] < 300
             return
         error = sent.error
-        assert type(error) is errors.BY_CODE[code]
         assert isinstance(error, errors.EtcdException)
+        assert error.__class__ is errors.BY_CODE[code]  # Not one below it.
         assert (error.code, error.http_status) == (code, expected["status"])
         assert error.endpoint == self._endpoint
         assert sent.body["message"] in error.message

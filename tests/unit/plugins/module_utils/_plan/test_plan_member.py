@@ -37,6 +37,9 @@ def member(id_, name, *hosts):
 A, B, C = member("a1", "a"), member("b2", "b"), member("c3", "c")
 NEW = member("d4", "", "d")  # added, and has not started
 ABC = (A, B, C)
+FOUR = (A, B, C, member("e4", "e"))
+F = member("f5", "f")
+FIVE = (*FOUR, F)
 
 
 def wish(present=True, name=None, number=None, peers=()):
@@ -123,6 +126,15 @@ def test_plan_refuses(wished, says):
         (ABC, {"a1", "b2", "c3"}, REMOVE, C, None),
         (ABC, {"a1", "b2"}, REMOVE, C, None),
         (ABC, {"a1", "b2"}, REMOVE, A, "would have 2 members and need 2 of them, and 1 are"),
+        # four and five members
+        (FOUR, {"a1", "b2", "c3"}, ADD, None, None),
+        (FOUR, {"a1", "b2"}, ADD, None, "would have 5 members and need 3 of them, and 2 are"),
+        (FOUR, {"a1", "b2", "c3"}, REMOVE, A, None),
+        (FOUR, {"a1", "b2"}, REMOVE, A, "would have 3 members and need 2 of them, and 1 are"),
+        (FIVE, {"a1", "b2", "c3", "e4"}, ADD, None, None),
+        (FIVE, {"a1", "b2", "c3"}, ADD, None, "would have 6 members and need 4 of them, and 3 are"),
+        (FIVE, {"a1", "b2", "c3"}, REMOVE, F, None),
+        (FIVE, {"a1", "b2", "c3"}, REMOVE, A, "would have 4 members and need 3 of them, and 2 are"),
         # nothing that could cost the quorum
         (ABC, set(), UPDATE, A, None),
         (ABC, set(), NOTHING, A, None),
