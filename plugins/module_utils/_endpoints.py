@@ -131,7 +131,7 @@ def _port(value: t.Any, text: t.Any) -> int:
 
 def credentials_in(text: str) -> t.List[str]:
     """What may be secret in an endpoint that holds credentials: all before the @, and a password."""
-    user, unused, unused = text.partition("://")[-1 if "://" in text else 0].rpartition("@")
+    user = text.rpartition("://")[2].rpartition("@")[0]
     return [secret for secret in (user, user.partition(":")[2]) if secret]
 
 

@@ -94,7 +94,7 @@ def _checks(method: str, samples: Samples) -> list[Check]:
 
 def _unused_endpoints() -> list[str]:
     """Two more endpoints, which nobody asks while the first one answers."""
-    return [f"http://{ports.HOST}:{ports.free_port()}" for _ in range(2)]
+    return [f"http://{ports.HOST}:{ports.free_port()}" for unused in range(2)]
 
 
 def _bare(endpoint: str) -> Pair:

@@ -28,9 +28,9 @@ def interleave(
 ) -> Samples:
     """Run the tasks in turn, round after round; a play holds some rounds."""
     names = list(tasks)
-    play = [dict(tasks[name], name=name) for _ in range(per_play) for name in names]
+    play = [dict(tasks[name], name=name) for unused in range(per_play) for name in names]
     samples = Samples(names)
-    for _ in Rounds(rounds // per_play, seconds=seconds):
+    for unused in Rounds(rounds // per_play, seconds=seconds):
         for name, taken in run(lab, play):
             samples.add(name, taken)
     return samples

@@ -87,7 +87,7 @@ def interleave(
     for number in Rounds(rounds + 1, seconds=seconds):
         for name, call in contenders.items():
             began = time.perf_counter()
-            for _ in range(batch):
+            for unused in range(batch):
                 call()
             taken = (time.perf_counter() - began) / batch
             if number > 0:

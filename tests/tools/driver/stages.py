@@ -31,7 +31,8 @@ _ALL_SKIPPED = "All targets skipped"
 _WARNING = re.compile(r"^WARNING: (.*)$", re.MULTILINE)
 _NOT_RUN = re.compile(r'^Skipping sanity test "(.+?)" on Python (\S+) because (.+?)\.?$')
 _HARMLESS = re.compile(
-    r"^(Unable to set locale|Using locale|Reviewing previous|There is no|ignoring)", re.IGNORECASE
+    r"^(Unable to set locale|Using locale|Reviewing previous|Unable to determine context)",
+    re.IGNORECASE,
 )
 _TARGET = re.compile(r"^Running (\S+) integration test", re.MULTILINE)
 _PYTEST = re.compile(r"^=* ?(\d+ (?:passed|failed|skipped|error).*?) in [\d.]+", re.MULTILINE)
@@ -258,5 +259,5 @@ def _remark(output: str) -> str:
 
 
 def _pytest_counts(output: str) -> str:
-    found = _PYTEST.findall(output)
-    return found[-1] if found else "no counts"
+    """What each pytest counted: ansible-test runs one for modules and one for the controller."""
+    return " and ".join(_PYTEST.findall(output)) or "no counts"

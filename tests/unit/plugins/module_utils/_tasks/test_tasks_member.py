@@ -399,7 +399,7 @@ def test_waiting_until_the_member_is_healthy():
     def start():
         cluster.members_now[-1] = member("d4", "d")
 
-    run.events += [start, lambda: cluster.ill.clear()]
+    run.events += [start, cluster.ill.clear]
     report = run(wait=True, **D)
     assert report["changed"]
     assert report["member"]["started"]
