@@ -78,9 +78,14 @@ class Workspace:
         return self.collections / "ansible_collections" / "quorum" / "etcd"
 
     def twin(self, name: str) -> Workspace:
-        """The same with a copy of its own, for what runs at the same time."""
+        """The same with a copy and a home folder of its own, for what runs at the same time.
+
+        Two runs of ansible-test that find no SSH key in one home both make one, and one of them fails.
+        """
         twin = copy.copy(self)
         twin.collections = self.cache / name
+        twin._home = self.cache / f"home-{name}"
+        twin._set_up_home()
         twin._fill()
         return twin
 
@@ -89,13 +94,16 @@ class Workspace:
         self._be_alone()
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
+        self._set_up_home()
+        self._fill()
+
+    def _set_up_home(self) -> None:
         self._forget_old_pythons()
         stand_ins = self._home / ".ansible" / "test" / "cache"
         stand_ins.mkdir(parents=True, exist_ok=True)
         for name in _GET_PIP:
             shutil.copyfile(self.root / "tests" / "tools" / "get_pip.py", stand_ins / name)
         _configure_pip(self._home)
-        self._fill()
 
     def _fill(self) -> None:
         shutil.rmtree(self.collections, ignore_errors=True)
