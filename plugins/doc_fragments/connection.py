@@ -109,7 +109,7 @@ options:
     aliases: [allow_reconnect]
 requirements:
   - Python 3.8 or newer where the plugin runs
-  - requests >= 2.25
+  - requests >= 2.25 (for https endpoints and O(use_proxy=true))
   - dnspython >= 2.0.0 (for O(srv_domain))
 """
 

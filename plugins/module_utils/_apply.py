@@ -342,7 +342,16 @@ def _settle(
             endpoint=now.endpoint,
             attempts=now.attempts,
         )
+    if not events and _visibly_changed(base.state, now.state):
+        raise _no_telling(unknown, "the key has changed, and the server shows no event for it")
     raise _LostRace()
+
+
+def _visibly_changed(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:
+    """Whether there must be an event: all but a refresh makes one."""
+    if before is None or now is None:
+        return before is not now
+    return before.value != now.value
 
 
 def _untouched(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:

@@ -27,22 +27,27 @@ class MissingLibrary(Exception):
         self.reason = reason
 
 
-_reason = ""
-try:
-    import requests
-    import requests.adapters
-    import requests.utils
-    import urllib3
-except ImportError:
-    requests = None  # type: ignore[assignment]
-    urllib3 = None  # type: ignore[assignment]
-    _reason = traceback.format_exc()
+class Libraries(t.NamedTuple):
+    """requests, and the urllib3 below it."""
+
+    requests: t.Any
+    urllib3: t.Any
 
 
-def need_requests() -> None:
-    """Raise MissingLibrary unless requests can be used."""
-    if requests is None or urllib3 is None:
-        raise MissingLibrary("requests", _reason)
+def load_requests() -> Libraries:
+    """Import requests (50 ms, so only where TLS or a proxy is asked for).
+
+    Raises:
+        MissingLibrary: requests is not installed.
+    """
+    try:
+        import requests
+        import requests.adapters
+        import requests.utils
+        import urllib3
+    except ImportError as exc:
+        raise MissingLibrary("requests", traceback.format_exc()) from exc
+    return Libraries(requests, urllib3)
 
 
 def load_dns() -> t.Any:

@@ -2,24 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One request to one endpoint, over kept-alive connections of requests' adapter.
+"""One request to one endpoint, over kept-alive connections.
 
 PRIVATE to the collection: it can change at any time.
 
-The adapter's pools make, check and keep the connections: TLS, certificates, proxies. The exchange on
-a connection is http.client's, from which all of them inherit: it tells exactly whether a request has
-left, what was sent can be waited for without a thread, and it takes half the time. This is the only
-place where an exception of these libraries becomes one of ours.
+The pools of requests' adapter make, check and keep the connections where TLS, certificates or proxies
+are concerned; plain http to an endpoint needs none of that, and importing requests would cost each
+task more than all its requests do. The exchange on a connection is http.client's, from which all of
+them inherit: it tells exactly whether a request has left, what was sent can be waited for without a
+thread, and it takes half the time. This is the only place where an exception of these libraries
+becomes one of ours.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import select
 import socket
 import ssl
 import time
 import typing as t
+from collections import deque
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _deps
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
@@ -40,11 +44,48 @@ _PIECE = 1 << 16
 
 
 class _Line(t.NamedTuple):
-    """How an endpoint is reached: a pool, what goes before the path, and headers for a proxy."""
+    """How an endpoint is reached.
+
+    Attributes:
+        pool: makes, checks and keeps connections.
+        failures: what its connections raise besides OSError.
+        base: what goes before the path: the endpoint's URL, where a proxy wants it.
+        headers: for the proxy.
+    """
 
     pool: t.Any
-    base: str
-    headers: t.Mapping[str, str]
+    failures: t.Tuple[t.Type[Exception], ...] = ()
+    base: str = ""
+    headers: t.Mapping[str, str] = {}
+
+
+class _PlainPool:
+    """Connections to an http endpoint that is reached directly, in the shape of urllib3's pool."""
+
+    proxy = None
+
+    def __init__(self, endpoint: Endpoint, size: int) -> None:
+        self._endpoint = endpoint
+        self._idle = deque(maxlen=size)  # type: t.Deque[http.client.HTTPConnection]
+
+    def _get_conn(self) -> http.client.HTTPConnection:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return http.client.HTTPConnection(self._endpoint.host, self._endpoint.port)
+            if connection.sock is not None and not _readable(connection.sock, 0):
+                return connection
+            # What can be read before anything was asked is the end of the connection.
+            connection.close()
+
+    def _put_conn(self, connection: t.Optional[http.client.HTTPConnection]) -> None:
+        if connection is not None:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 class Http:
@@ -67,16 +108,14 @@ class Http:
         connections: int = 8,
         clock: t.Callable[[], float] = time.monotonic,
     ) -> None:
-        _deps.need_requests()
         self._tls = tls
         self._use_proxy = use_proxy
         self._clock = clock
         self._headers = {"User-Agent": "quorum.etcd"}
         if authorization is not None:
             self._headers["Authorization"] = authorization
-        self._adapter = _deps.requests.adapters.HTTPAdapter(
-            pool_connections=64, pool_maxsize=connections, max_retries=0
-        )
+        self._connections = connections
+        self._adapter = None  # type: t.Any
         self._lines = {}  # type: t.Dict[Endpoint, _Line]
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
@@ -85,6 +124,7 @@ class Http:
         Raises:
             AttemptFailed: there was no whole answer.
             ClientException: a certificate or key file cannot be used.
+            MissingLibrary: requests is needed and not installed.
         """
         line = self._lines.get(endpoint) or self._open(endpoint)
         connection = line.pool._get_conn()
@@ -114,7 +154,8 @@ class Http:
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        self._adapter.close()
+        for line in self._lines.values():
+            line.pool.close()
         self._lines.clear()
 
     def _connect(self, line: _Line, connection: t.Any, seconds: float) -> None:
@@ -124,7 +165,7 @@ class Http:
                 line.pool._prepare_proxy(connection)
             if connection.sock is None:
                 connection.connect()
-        except (OSError, http.client.HTTPException, _deps.urllib3.exceptions.HTTPError) as exc:
+        except (OSError, http.client.HTTPException) + line.failures as exc:
             connection.close()
             line.pool._put_conn(None)
             raise _not_connected(exc) from exc
@@ -155,34 +196,40 @@ class Http:
         return exchange
 
     def _open(self, endpoint: Endpoint) -> _Line:
+        if endpoint.scheme == "http" and not self._use_proxy:
+            line = _Line(_PlainPool(endpoint, self._connections))
+        else:
+            line = self._open_through_requests(endpoint)
+        self._lines[endpoint] = line
+        return line
+
+    def _open_through_requests(self, endpoint: Endpoint) -> _Line:
+        requests, urllib3 = _deps.load_requests()
+        if self._adapter is None:
+            self._adapter = requests.adapters.HTTPAdapter(
+                pool_connections=64, pool_maxsize=self._connections, max_retries=0
+            )
         url = endpoint.url
-        proxies = {}  # type: t.Dict[str, str]
-        if self._use_proxy:
-            proxies = _deps.requests.utils.get_environ_proxies(url)
+        proxies = requests.utils.get_environ_proxies(url) if self._use_proxy else {}
         secure = endpoint.scheme == "https"
         cert = self._identity() if secure else None
         verify = self._authorities() if secure else True
         try:
             if hasattr(self._adapter, "get_connection_with_tls_context"):
-                prepared = _deps.requests.Request("GET", url).prepare()
+                prepared = requests.Request("GET", url).prepare()
                 pool = self._adapter.get_connection_with_tls_context(
                     prepared, verify, proxies=proxies, cert=cert
                 )
             else:
                 pool = self._adapter.get_connection(url, proxies)
                 self._adapter.cert_verify(pool, url, verify, cert)
-        except (
-            _deps.requests.exceptions.RequestException,
-            _deps.urllib3.exceptions.HTTPError,
-        ) as exc:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as exc:
             raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
-        proxy = _deps.requests.utils.select_proxy(url, proxies)
+        failures = (urllib3.exceptions.HTTPError,)
+        proxy = requests.utils.select_proxy(url, proxies)
         if proxy is not None and not secure:
-            line = _Line(pool, url, self._adapter.proxy_headers(proxy))
-        else:
-            line = _Line(pool, "", {})
-        self._lines[endpoint] = line
-        return line
+            return _Line(pool, failures, url, self._adapter.proxy_headers(proxy))
+        return _Line(pool, failures)
 
     def _authorities(self) -> t.Union[str, bool]:
         """Path of the authorities to trust, once they have been seen to load.
@@ -244,7 +291,7 @@ class Exchange:
         sock = self._connection.sock
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
             return True
-        return _deps.urllib3.util.wait.wait_for_read(sock, timeout=seconds)
+        return _readable(sock, seconds)
 
     def finish(self) -> Answer:
         """Read the answer and give the connection back.
@@ -293,14 +340,20 @@ class Exchange:
             raise _no_answer(exc, self._index) from exc
 
 
+def _readable(sock: socket.socket, seconds: float) -> bool:
+    """Whether bytes, or the end of the connection, can be read within this time."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([sock], [], [], max(seconds, 0))[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(max(seconds, 0) * 1000))
+
+
 def _not_connected(exc: Exception) -> AttemptFailed:
     origin = _origin(exc)
     if isinstance(origin, ssl.SSLError):
         return AttemptFailed(Failure.TLS, "TLS: " + _words(origin))
-    timeouts = (socket.timeout, _deps.urllib3.exceptions.ConnectTimeoutError)
-    if isinstance(exc, timeouts) and not isinstance(
-        exc, _deps.urllib3.exceptions.NewConnectionError
-    ):
+    if isinstance(origin, socket.timeout):
         return AttemptFailed(Failure.NOT_SENT, "no connection in time")
     return AttemptFailed(Failure.NOT_SENT, _words(origin))
 

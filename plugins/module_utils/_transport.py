@@ -21,7 +21,12 @@ import time
 import typing as t
 from collections import deque
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _retry, _wire, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import (
+    _deps,
+    _retry,
+    _wire,
+    errors,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._endpoints import Pool
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
@@ -38,7 +43,13 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
 #: Seconds before a read is tried a second time at endpoints whose trouble may have passed.
 PAUSE = 0.2
 
-Outcome = t.Union[EtcdResult, AttemptFailed, errors.EtcdException, errors.ClientException]
+Outcome = t.Union[
+    EtcdResult,
+    AttemptFailed,
+    errors.EtcdException,
+    errors.ClientException,
+    _deps.MissingLibrary,
+]
 
 
 class AwaitsAnswer(t.Protocol):
@@ -164,7 +175,7 @@ class Transport:
             if returned is None:
                 break
             number, outcome = returned
-            if isinstance(outcome, errors.ClientException):
+            if isinstance(outcome, (errors.ClientException, _deps.MissingLibrary)):
                 raise outcome
             outcomes[number] = (outcome, self._clock() - began)
         return outcomes
@@ -285,7 +296,12 @@ class _Operation:
         try:
             answer = answered()
             body = _wire.decode(self._request, answer)
-        except (AttemptFailed, errors.EtcdException, errors.ClientException) as exc:
+        except (
+            AttemptFailed,
+            errors.EtcdException,
+            errors.ClientException,
+            _deps.MissingLibrary,
+        ) as exc:
             return exc
         return EtcdResult(
             body, answer.headers, endpoint=answer.endpoint.url, attempts=len(self._sent_to)
@@ -305,7 +321,7 @@ class _Operation:
         self, endpoint: Endpoint, exc: Exception, stalled: t.Sequence[Endpoint] = ()
     ) -> None:
         """This attempt gave no result: returns if the next endpoint may be asked, else raises."""
-        if isinstance(exc, errors.ClientException):
+        if isinstance(exc, (errors.ClientException, _deps.MissingLibrary)):
             raise exc
         failure = _retry.failure_of(exc)
         verdict = _retry.verdict(self._request.kind, failure)

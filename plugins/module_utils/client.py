@@ -138,6 +138,10 @@ class Client(KeysApi, ClusterApi, AuthApi):
             _positive(name, seconds)
 
         hosts = ["127.0.0.1"] if host is None else [host] if isinstance(host, str) else host
+        if not isinstance(hosts, (list, tuple)):
+            raise errors.ClientException(
+                "host is a host name, or a list of host names or (host, port), not %r" % (host,)
+            )
         given = _endpoints.parse_all(hosts, port=port, protocol=protocol)
 
         def find_endpoints() -> t.Sequence[Endpoint]:

@@ -230,6 +230,7 @@ def _survey(endpoint: Endpoint, answers: t.Mapping[str, t.Tuple[t.Any, float]]) 
         said.get(name)
         for name in ("version", "health", "self", "leader", "members", "index", "auth")
     )
+    root = None if index is None else index.node
     healthy = None if health is None else health.health is True
     reason = None
     if health is None:
@@ -256,5 +257,5 @@ def _survey(endpoint: Endpoint, answers: t.Mapping[str, t.Tuple[t.Any, float]]) 
         raft_term=None if index is None else index.raft_term,
         auth_enabled=None if auth is None else auth.body.get("enabled") is True,
         members=None if members is None else _members(members.body),
-        keys=None if index is None else tuple(sorted(node.key for node in index.node.nodes)),
+        keys=None if root is None else tuple(sorted(node.key for node in root.nodes)),
     )

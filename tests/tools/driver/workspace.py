@@ -103,7 +103,7 @@ class Workspace:
         stand_ins.mkdir(parents=True, exist_ok=True)
         for name in _GET_PIP:
             shutil.copyfile(self.root / "tests" / "tools" / "get_pip.py", stand_ins / name)
-        _configure_pip(self._home)
+        _configure_pip(self._home, self.cache / "pip")
 
     def _fill(self) -> None:
         shutil.rmtree(self.collections, ignore_errors=True)
@@ -220,7 +220,7 @@ class Workspace:
         )
 
 
-def _configure_pip(home: Path) -> None:
+def _configure_pip(home: Path, downloads: Path) -> None:
     """Take over the person's own settings, as neither their home nor their PIP_* variables reach ansible-test's pip.
 
     Have it say errors only: its other words would fill the logs.
@@ -232,6 +232,7 @@ def _configure_pip(home: Path) -> None:
     for option in _PIP_OPTIONS:
         if value := os.environ.get(f"PIP_{option.upper().replace('-', '_')}"):
             settings.set("global", option, value)
+    settings.set("global", "cache-dir", str(downloads))
     settings.set("global", "quiet", "2")
     file = home / ".config" / "pip" / "pip.conf"
     file.parent.mkdir(parents=True, exist_ok=True)

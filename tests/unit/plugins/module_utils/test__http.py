@@ -79,7 +79,7 @@ BEFORE = [
     (NO_CONNECTION, Failure.NOT_SENT, "connection refused"),
     (no_such_name(), Failure.NOT_SENT, "name or service not known"),
     (
-        kinds.ConnectTimeoutError(CONNECTION, "Connection to etcd1 timed out."),
+        because(kinds.ConnectTimeoutError(CONNECTION, "Connection to etcd1 timed out."), LATE),
         Failure.NOT_SENT,
         "no connection in time",
     ),
@@ -228,7 +228,7 @@ class Wire:
         self.connection = FakeConnection(self.sock, failing, opened)
         self.pool = FakePool(self.connection)
         self.http = _http.Http(tls=Tls(), clock=self.clock, **options)
-        self.http._lines[ENDPOINT] = _http._Line(self.pool, "", {})
+        self.http._lines[ENDPOINT] = _http._Line(self.pool, (kinds.HTTPError,))
 
     def exchange(self, request, patience=PATIENCE):
         return self.http.exchange(ENDPOINT, request, patience)
@@ -396,7 +396,7 @@ def test_begin_on_a_connection_that_breaks_is_none():
 
 def test_a_proxy_is_given_the_whole_url_and_its_own_headers():
     wire = Wire(ANSWER)
-    line = _http._Line(wire.pool, ENDPOINT.url, {"Proxy-Authorization": "Basic xyz"})
+    line = _http._Line(wire.pool, (kinds.HTTPError,), ENDPOINT.url, {"Proxy-Authorization": "Basic xyz"})
     wire.http._lines[ENDPOINT] = line
     wire.exchange(READ)
     assert wire.sock.sent.startswith(b"GET http://etcd1:2379/v2/keys/k HTTP/1.1\r\n")
