@@ -64,7 +64,7 @@ def manage_member(
     after = before
     if action.changes and apply:
         deadline = clock() + options["retry_timeout"]
-        after = _change(client, wish, action, lambda: clock() < deadline, sleep)
+        after = _change(client, wish, before, lambda: clock() < deadline, sleep)
     member = member_plan.find(after, wish)
     if apply and wish.present and options["wait"]:
         deadline = clock() + options["wait_timeout"]
@@ -118,21 +118,22 @@ def _healthy(client: t.Any, members: t.Sequence[Member]) -> t.Set[str]:
 def _change(
     client: t.Any,
     wish: member_plan.Wish,
-    action: MemberAction,
+    members: t.Tuple[Member, ...],
     in_time: t.Callable[[], bool],
     sleep: t.Callable[[float], None],
 ) -> t.Tuple[Member, ...]:
     """Make the change, again while the server refuses it without a reason; the members after it."""
     while True:
+        action = member_plan.plan(members, wish)
         refused = None  # type: t.Optional[errors.EtcdException]
         try:
             _send(client, action)
         except (errors.EtcdMemberError, errors.EtcdOutcomeUnknown) as exc:
             # 500 says nothing; 409, 404 and 410 say that somebody else may have brought this about.
             refused = exc
-        # The member that accepted shows it at once; after a forced change, there may be no quorum.
-        members = _listed(client) if refused is None else _members(client)
-        if refused is None and member_plan.plan(members, wish).changes:
+        if refused is None:
+            members = _members_after(client, wish, action, members)
+        else:
             members = _members(client)
         if not member_plan.plan(members, wish).changes:
             return members
@@ -143,7 +144,23 @@ def _change(
             refused.message += " (the likely reason: %s)" % reason
             raise refused
         sleep(PAUSE)
-        action = member_plan.plan(members, wish)
+
+
+def _members_after(
+    client: t.Any, wish: member_plan.Wish, action: MemberAction, before: t.Sequence[Member]
+) -> t.Tuple[Member, ...]:
+    """The members after a change that was accepted.
+
+    The member that accepted it shows it at once, and after a forced change there may be no quorum.
+    """
+    try:
+        members = _listed(client)
+    except errors.EtcdUnreachable:
+        if action.kind is not MemberActionKind.REMOVE:
+            raise
+        # A member that was removed ends, and may have been the only one that was asked.
+        return tuple(one for one in before if one != action.member)
+    return _members(client) if member_plan.plan(members, wish).changes else members
 
 
 def _send(client: t.Any, action: MemberAction) -> None:

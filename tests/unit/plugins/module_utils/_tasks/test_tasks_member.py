@@ -392,6 +392,36 @@ def test_the_list_is_read_without_a_quorum_where_there_is_none(error, fails):
         assert not run(name="a")["changed"]
 
 
+def last_words(cluster):
+    """The member that carries out the change ends with it, and is the only one that is asked."""
+    listed = cluster.members
+
+    def members():
+        if cluster.sent:
+            raise errors.EtcdUnreachable("connection refused")
+        return listed()
+
+    cluster.members = members
+
+
+def test_a_member_may_be_asked_to_remove_itself():
+    run = Run(FakeCluster(A, B, C))
+    last_words(run.cluster)
+    report = run(name="c", state="absent")
+    assert report["changed"]
+    assert [one["name"] for one in report["members"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "fate, options", [("lost", {"name": "c", "state": "absent"}), ("done", D), ("500", D)]
+)
+def test_other_changes_need_to_be_seen(fate, options):
+    run = Run(FakeCluster(A, B, C, refusals=[fate]))
+    last_words(run.cluster)
+    with pytest.raises(errors.EtcdUnreachable):
+        run(**options)
+
+
 def test_waiting_until_the_member_is_healthy():
     cluster = FakeCluster(A, B, C, ill=["d"])
     run = Run(cluster)
