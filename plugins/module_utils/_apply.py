@@ -48,7 +48,8 @@ class KeyClient(t.Protocol):
         wait: bool = False,
         wait_index: t.Optional[int] = None,
         timeout: t.Optional[float] = None,
-    ) -> EtcdResult: ...
+    ) -> EtcdResult:
+        """As `Client` does."""
 
     def compare_and_swap(
         self,
@@ -58,23 +59,30 @@ class KeyClient(t.Protocol):
         prev_index: t.Optional[int] = None,
         prev_exist: t.Optional[bool] = None,
         ttl: t.Optional[int] = None,
-    ) -> EtcdResult: ...
+    ) -> EtcdResult:
+        """As `Client` does."""
 
     def compare_and_delete(
         self, key: str, prev_value: t.Optional[str] = None, prev_index: t.Optional[int] = None
-    ) -> EtcdResult: ...
+    ) -> EtcdResult:
+        """As `Client` does."""
 
     def create_in_order(
         self, directory: str, value: str, ttl: t.Optional[int] = None
-    ) -> EtcdResult: ...
+    ) -> EtcdResult:
+        """As `Client` does."""
 
-    def update_ttl(self, key: str, ttl: int, prev_index: t.Optional[int] = None) -> EtcdResult: ...
+    def update_ttl(self, key: str, ttl: int, prev_index: t.Optional[int] = None) -> EtcdResult:
+        """As `Client` does."""
 
-    def mkdir(self, directory: str, ttl: t.Optional[int] = None) -> EtcdResult: ...
+    def mkdir(self, directory: str, ttl: t.Optional[int] = None) -> EtcdResult:
+        """As `Client` does."""
 
-    def rmdir(self, directory: str, recursive: bool = False) -> EtcdResult: ...
+    def rmdir(self, directory: str, recursive: bool = False) -> EtcdResult:
+        """As `Client` does."""
 
-    def update_dir_ttl(self, directory: str, ttl: t.Optional[int]) -> EtcdResult: ...
+    def update_dir_ttl(self, directory: str, ttl: t.Optional[int]) -> EtcdResult:
+        """As `Client` does."""
 
 
 @dataclass(frozen=True)

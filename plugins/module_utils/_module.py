@@ -46,7 +46,8 @@ class Task(t.Protocol):
 
     def __call__(
         self, options: t.Mapping[str, t.Any], connect: t.Callable[..., t.Any], *, apply: bool
-    ) -> t.Dict[str, t.Any]: ...
+    ) -> t.Dict[str, t.Any]:
+        """Do it, or with `apply` off find out what it would do."""
 
 
 def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:

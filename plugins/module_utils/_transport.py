@@ -55,19 +55,23 @@ Outcome = t.Union[
 class AwaitsAnswer(t.Protocol):
     """A request that was sent (`_http.Exchange`)."""
 
-    def ready(self, seconds: float) -> bool: ...
+    def ready(self, seconds: float) -> bool:
+        """As in `_http`."""
 
-    def finish(self) -> Answer: ...
+    def finish(self) -> Answer:
+        """As in `_http`."""
 
 
 class ExchangesRequests(t.Protocol):
     """What carries one request to one endpoint (`_http.Http`)."""
 
-    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer: ...
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
+        """As in `_http`."""
 
     def begin(
         self, endpoint: Endpoint, request: Request, patience: Patience
-    ) -> t.Optional[AwaitsAnswer]: ...
+    ) -> t.Optional[AwaitsAnswer]:
+        """As in `_http`."""
 
 
 class ThreadRace:

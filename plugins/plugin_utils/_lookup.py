@@ -28,13 +28,15 @@ _VARIABLES = "ansible_etcd_"
 class OptionProvider(t.Protocol):
     """What a lookup plugin offers of its options."""
 
-    def get_option(self, option: str) -> t.Any: ...
+    def get_option(self, option: str) -> t.Any:
+        """The value of an option."""
 
 
 class Templar(t.Protocol):
     """What resolves templates."""
 
-    def template(self, variable: t.Any) -> t.Any: ...
+    def template(self, variable: t.Any) -> t.Any:
+        """The text with what is templated in it."""
 
 
 class _Missing(Exception):
