@@ -29,9 +29,10 @@ LEVELS = [
         "module_utils/_endpoints.py",
         "module_utils/_wire.py",
         "module_utils/_retry.py",
-        "module_utils/_plan/*.py",
+        "module_utils/_values.py",
     ],
     [
+        "module_utils/_plan/*.py",
         "module_utils/_http.py",
         "module_utils/_transport.py",
         "module_utils/_discovery.py",

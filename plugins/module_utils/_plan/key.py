@@ -10,11 +10,10 @@ PRIVATE to the collection: it can change at any time.
 from __future__ import annotations
 
 import enum
-import json
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _limits
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -89,33 +88,17 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
     return Wish(
         key=key,
         wanted=wanted,
-        value=None if value is None else _text("value", value),
-        as_json=isinstance(value, (dict, list)),
+        value=None if value is None else _values.stored_text("value", value),
+        as_json=_values.compares_as_json(value),
         ttl=options["ttl"],
         refresh=refresh,
         refresh_below=options["refresh_below"],
         prev_value=None
         if options["prev_value"] is None
-        else _text("prev_value", options["prev_value"]),
+        else _values.stored_text("prev_value", options["prev_value"]),
         prev_index=options["prev_index"],
         prev_exist=options["prev_exist"],
     )
-
-
-def _text(name: str, value: t.Any) -> str:
-    """The text that a value from a task is stored as: strings as they are, all else as JSON."""
-    if isinstance(value, str):
-        text = str(value)
-    else:
-        try:
-            text = canonical_json(value)
-        except ValueError as exc:
-            raise Refusal(
-                "%s is of type %s and cannot be written as JSON; give a string, a number, a boolean,"
-                " a list or a mapping" % (name, type(value).__name__)
-            ) from exc
-    _limits.text_bytes(text, name)
-    return text
 
 
 def _check_refresh(options: t.Mapping[str, t.Any], refresh: Refresh) -> None:
@@ -168,7 +151,7 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
 def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if current is None:
         return KeyAction(ActionKind.CREATE, wish.key, None, wish.value, wish.ttl or None)
-    if not _equal(current.value, wish):
+    if not _values.equal(current.value, wish.value, as_json=wish.as_json):
         ttl = wish.ttl or None
         if wish.ttl is None and current.ttl is not None:
             ttl = max(current.ttl, 1)
@@ -191,17 +174,6 @@ def _ttl_is_fine(left: t.Optional[int], wish: Wish) -> bool:
     return wish.refresh is Refresh.NEVER or left >= (wish.refresh_below or 0)
 
 
-def _equal(text: t.Optional[str], wish: Wish) -> bool:
-    if text == wish.value:
-        return True
-    if not wish.as_json or text is None:
-        return False
-    try:
-        return canonical_json(json.loads(text)) == wish.value
-    except (ValueError, RecursionError):
-        return False
-
-
 def _check_conditions(current: t.Optional[KeyState], wish: Wish) -> None:
     failed = []
     if wish.prev_exist is True and current is None:
@@ -222,20 +194,6 @@ def _check_conditions(current: t.Optional[KeyState], wish: Wish) -> None:
             failed.append("its modified index is %s, and prev_index is %s" % (found, expected))
     if failed:
         raise Refusal("%s is not as the task requires: %s" % (wish.key, "; ".join(failed)), current)
-
-
-def canonical_json(value: t.Any) -> str:
-    """JSON with sorted keys and no blanks.
-
-    Raises:
-        ValueError: it holds what JSON has not (NaN, infinity, another type, keys of mixed types).
-    """
-    try:
-        return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
-    except TypeError as exc:
-        raise ValueError(str(exc)) from exc
 
 
 def state_after(action: KeyAction) -> t.Optional[t.Dict[str, t.Any]]:

@@ -15,7 +15,6 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.key import (
     Refresh,
     Wanted,
     Wish,
-    canonical_json,
     plan,
     state_after,
     state_before,
@@ -181,18 +180,6 @@ def test_a_wrong_ttl_names_the_way_to_have_none(ttl):
     with pytest.raises(ClientException) as caught:
         wish(value="v", ttl=ttl)
     assert "write 0 for a key that lives for ever" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "value, text",
-    [
-        ({"b": 1, "a": {"d": None, "c": [1.5, True]}}, '{"a":{"c":[1.5,true],"d":null},"b":1}'),
-        ("\u043a", '"\u043a"'),
-        ([1, 2], "[1,2]"),
-    ],
-)
-def test_canonical_json(value, text):
-    assert canonical_json(value) == text
 
 
 # -- deciding
