@@ -177,7 +177,7 @@ stats:
     else C(self) and C(store) of another one.
   type: dict
   returned: success; V(null) unless V(stats) is gathered
-keys:
+root_keys:
   description: The keys in the root directory.
   type: list
   elements: str

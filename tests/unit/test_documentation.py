@@ -112,6 +112,20 @@ def test_a_module_uses_the_fragments(name):
         assert {"description", "type", "returned"} <= set(value), key
 
 
+def names_of(returned):
+    """Every name in return values, those of what they contain included."""
+    for name, value in returned.items():
+        yield name
+        yield from names_of(value.get("contains") or {})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_return_values_can_be_read_with_a_dot(name):
+    # In a template, `result.keys` is the method of the dictionary.
+    for key in names_of(load(name)[1]):
+        assert key.isidentifier() and not hasattr(dict, key)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_use_options_that_exist(name):
     module = importlib.import_module("%smodules.%s" % (PLUGINS, name))

@@ -148,9 +148,9 @@ def state_before(action: KeyAction) -> t.Dict[str, t.Any]:
         return {"value": before.value, "ttl": before.ttl}
     shown = {"dir": True, "ttl": before.ttl}  # type: t.Dict[str, t.Any]
     if action.kind is ActionKind.REMOVE_DIR and before.children:
-        shown["keys"] = list(before.children[:LISTED])
+        shown["children"] = list(before.children[:LISTED])
         if len(before.children) > LISTED:
-            shown["more_keys"] = len(before.children) - LISTED
+            shown["more_children"] = len(before.children) - LISTED
     return shown
 
 

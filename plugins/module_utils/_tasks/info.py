@@ -65,7 +65,7 @@ def gather_info(
     if "auth" in gather:
         report["auth_enabled"] = _first(survey.auth_enabled for survey in surveys)
     report["members"], report["leader"], report["quorum"] = None, None, None
-    report["stats"], report["keys"] = None, None
+    report["stats"], report["root_keys"] = None, None
     members = _first(survey.members for survey in telling)
     if members is not None and {"members", "leader", "health"}.intersection(gather):
         _add_members(report, members, surveys)
@@ -74,7 +74,7 @@ def gather_info(
     if "keys" in gather:
         keys = _first(survey.keys for survey in telling)
         if keys is not None:
-            report["keys"] = list(keys)
+            report["root_keys"] = list(keys)
         elif any(survey.auth_enabled for survey in telling):
             report["warnings"].append(_why_no_keys(client))
     return report

@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _module, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     Incomplete,
     KeyState,
     Refusal,
 )
+from ansible_collections.quorum.etcd.tests.unit.fakes.arguments import module_arguments
 
 SPEC = {"key": {"type": "str", "required": True, "no_log": False}}
 
@@ -25,7 +25,7 @@ def fixture_run(capsys, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def run(task, **arguments):
-        with patch_module_args(dict({"key": "/k"}, **arguments)):
+        with module_arguments(**dict({"key": "/k"}, **arguments)):
             with pytest.raises(SystemExit):
                 _module.run(SPEC, task)
         return json.loads(capsys.readouterr().out)
@@ -81,7 +81,7 @@ def test_a_diff_is_returned_where_it_is_wanted(run, wanted):
 
 
 def test_warnings_of_a_task_are_shown(capsys):
-    with patch_module_args({"key": "/k"}), pytest.raises(SystemExit):
+    with module_arguments(key="/k"), pytest.raises(SystemExit):
         _module.run(SPEC, returning(changed=False, warnings=["look out"]))
     captured = capsys.readouterr()
     # Where a controller can be imported, ansible-core shows them instead of returning them.
@@ -159,5 +159,5 @@ def test_a_library_that_is_missing_is_named(run):
 
 
 def test_a_mistake_of_ours_is_not_hidden():
-    with patch_module_args({"key": "/k"}), pytest.raises(ZeroDivisionError):
+    with module_arguments(key="/k"), pytest.raises(ZeroDivisionError):
         _module.run(SPEC, raising(ZeroDivisionError()))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.quorum.etcd.plugins.module_utils import _module
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.key import manage_key
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from ansible_collections.quorum.etcd.plugins.modules import etcd_key
+from ansible_collections.quorum.etcd.tests.unit.fakes.arguments import module_arguments
 from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
     MISSING,
     FakeClock,
@@ -37,7 +37,7 @@ def fixture_run(capsys):
             client = Client("etcd1", http=http, clock=clock, sleep=clock.sleep)
             return manage_key(options, lambda: client, apply=apply)
 
-        with patch_module_args(dict({"key": "/k"}, **arguments)), pytest.raises(SystemExit):
+        with module_arguments(key="/k", **arguments), pytest.raises(SystemExit):
             _module.run(etcd_key.ARGUMENT_SPEC, task)
         return json.loads(capsys.readouterr().out), [one.method for one in http.sent]
 

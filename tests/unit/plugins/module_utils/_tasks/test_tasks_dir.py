@@ -186,7 +186,7 @@ def test_what_a_removal_returns():
     done = manage(store, state="absent", recursive=True)
     assert done["action"] == "remove_dir"
     assert (done["ttl"], done["created_index"], done["modified_index"]) == (None, None, None)
-    assert done["diff"]["before"] == {"dir": True, "ttl": None, "keys": ["/d/a"]}
+    assert done["diff"]["before"] == {"dir": True, "ttl": None, "children": ["/d/a"]}
     assert done["diff"]["after"] == {}
     again = manage(store, state="absent", recursive=True)
     assert not again["changed"]

@@ -114,13 +114,13 @@ def test_subsets(subset, adds, report):
     assert found["changed"] is False
     assert [set(entry) for entry in found["endpoints"]] == [ALWAYS | adds] * 3
     always = {"changed", "endpoints", "cluster_ids", "warnings"}
-    always |= {"members", "leader", "quorum", "stats", "keys"}
+    always |= {"members", "leader", "quorum", "stats", "root_keys"}
     assert set(found) == always | report
     known = subset in ("health", "members", "leader")
     assert (found["members"] is not None) is known
     assert (found["quorum"] is not None) is known
     assert (found["stats"] is not None) is (subset == "stats")
-    assert (found["keys"] is not None) is (subset == "keys")
+    assert (found["root_keys"] is not None) is (subset == "keys")
     assert bool(client.asked) is (subset == "stats"), "all else comes with the survey"
 
 
@@ -143,7 +143,7 @@ def test_everything():
     }
     assert found["leader"]["id"] == "a1"
     assert found["quorum"] == {"size": 3, "needed": 2, "healthy": 3}
-    assert found["keys"] == ["/k"]
+    assert found["root_keys"] == ["/k"]
     assert {name: said["said"] for name, said in found["stats"].items()} == {
         "self": "stats of itself",
         "store": "stats of the store",
@@ -221,7 +221,7 @@ def test_a_node_without_v2_alone():
     found = gather(client)
     assert found["endpoints"][0]["healthy"] is True
     assert found["endpoints"][0]["v2_served"] is False
-    for name in ("members", "leader", "quorum", "stats", "keys", "auth_enabled"):
+    for name in ("members", "leader", "quorum", "stats", "root_keys", "auth_enabled"):
         assert found[name] is None
     assert found["warnings"] == []
     assert client.asked == []
@@ -269,7 +269,7 @@ LOCKED = {"auth_enabled": True, "keys": None, "etcd_index": None}
 def test_keys_that_one_may_not_read():
     client = FakeClient(survey("a", **LOCKED), read=errors.EtcdUnauthorized("who may not"))
     found = gather(client, "keys", "auth")
-    assert found["keys"] is None
+    assert found["root_keys"] is None
     assert found["auth_enabled"] is True
     assert found["warnings"] == ["the keys could not be read: who may not (etcd error 110)"]
 
@@ -285,5 +285,5 @@ def test_keys_that_one_may_not_read():
 )
 def test_keys(surveys, keys, warnings):
     found = gather(FakeClient(*surveys), "keys")
-    assert found["keys"] == keys
+    assert found["root_keys"] == keys
     assert len(found["warnings"]) == warnings
