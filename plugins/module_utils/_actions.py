@@ -96,3 +96,15 @@ class Incomplete(Exception):
     def __init__(self, message: str, *, changed: bool) -> None:
         super().__init__(message)
         self.changed = changed
+
+
+class InVain(Exception):
+    """A wait whose time ran out; the message says what was waited for.
+
+    Attributes:
+        report: what the task returns of it, the last that was seen of the key in it.
+    """
+
+    def __init__(self, message: str, report: t.Mapping[str, t.Any]) -> None:
+        super().__init__(message)
+        self.report = report

@@ -24,6 +24,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import (
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     Incomplete,
+    InVain,
     KeyState,
     Refusal,
 )
@@ -31,6 +32,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
 _FAILURES = (
     Refusal,
     Incomplete,
+    InVain,
     errors.ClientException,
     errors.EtcdException,
     _deps.MissingLibrary,
@@ -99,6 +101,8 @@ def _fail(module: AnsibleModule, exc: Exception) -> None:
         )
     elif isinstance(exc, Incomplete):
         module.fail_json(msg=str(exc), changed=exc.changed)
+    elif isinstance(exc, InVain):
+        module.fail_json(msg=str(exc), **exc.report)
     else:
         module.fail_json(msg=str(exc))
 

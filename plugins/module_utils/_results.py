@@ -180,6 +180,11 @@ class EtcdResult:
     prevNode = prev_node
 
     @property
+    def removed(self) -> bool:
+        """Whether this operation or event took away what `node` names."""
+        return self.body.get("action") in ("delete", "compareAndDelete", "expire")
+
+    @property
     def health(self) -> t.Optional[bool]:
         """Whether the member calls itself healthy; None where this is no answer about health."""
         said = self.body.get("health")

@@ -168,6 +168,7 @@ class Client(KeysApi, ClusterApi, AuthApi):
             authorization = _wire.basic_authorization(username, password or "")
         self._prefix = version_prefix.strip("/")
         self._clock = clock
+        self._sleep = sleep
         self._user = username
         self._transport = Transport(
             http

@@ -20,6 +20,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import Request
 #: without a word does not hold it for ever.
 RENEW_WATCH = 60.0
 
+#: Seconds from one opening of a watch to the next, at least: an endpoint that ends each one at once
+#: without an event is not asked in a tight loop.
+REOPEN_WATCH = 0.2
+
 
 class KeysApi:
     """Operations on keys and directories; every one raises errors.EtcdException.
@@ -32,6 +36,7 @@ class KeysApi:
     _prefix: str
     _send: t.Callable[[Request], EtcdResult]
     _clock: t.Callable[[], float]
+    _sleep: t.Callable[[float], None]
 
     def read(
         self,
@@ -117,7 +122,8 @@ class KeysApi:
             _limits.index_number(index, "the index to wait for")
         deadline = math.inf if timeout is None else self._clock() + timeout
         while True:
-            left = min(deadline - self._clock(), RENEW_WATCH)
+            opened = self._clock()
+            left = min(deadline - opened, RENEW_WATCH)
             fields = {"recursive": recursive or None, "waitIndex": index}
             request = _wire.wait_key(self._prefix, key, fields, max(left, 0.001))
             try:
@@ -131,6 +137,9 @@ class KeysApi:
                         index=None if index is None else index - 1,
                         endpoint=exc.endpoint,
                     ) from exc
+            again = min(opened + REOPEN_WATCH, deadline) - self._clock()
+            if again > 0:
+                self._sleep(again)
 
     def _present_state(self, key: str, recursive: bool) -> EtcdResult:
         try:

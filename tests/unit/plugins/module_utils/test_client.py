@@ -357,6 +357,14 @@ def test_a_watch_without_a_timeout_is_renewed_every_minute():
     assert world.http.sent[0].read_timeout == 60.0
 
 
+def test_a_watch_that_ends_at_once_each_time_is_not_reopened_in_a_tight_loop():
+    at_once = Reply(200, b"", {"X-Etcd-Index": "40"})
+    world = World(at_once)
+    with pytest.raises(errors.EtcdWatchTimeout):
+        world.client.read("/k", wait=True, timeout=1)
+    assert len(world.http.sent) <= 7
+
+
 def test_watch_yields_every_event_once():
     world = World(event(7), event(9), event(12))
     events = world.client.watch("/k")
