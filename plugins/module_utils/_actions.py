@@ -14,8 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class KeyState:
+class KeyState(t.NamedTuple):
     """A key or directory as a quorum read found it.
 
     Attributes:
@@ -91,11 +90,15 @@ class Incomplete(Exception):
 
     Attributes:
         changed: whether a step that changes the cluster was carried out.
+        report: what else the failed task returns.
     """
 
-    def __init__(self, message: str, *, changed: bool) -> None:
+    def __init__(
+        self, message: str, *, changed: bool, report: t.Optional[t.Mapping[str, t.Any]] = None
+    ) -> None:
         super().__init__(message)
         self.changed = changed
+        self.report = dict(report or {})
 
 
 class InVain(Exception):

@@ -115,12 +115,12 @@ class Outcome:
     attempts: int = 1
 
 
-class _LostRace(Exception):
+class LostRace(Exception):
     """Another writer came between our read and our write; ours was not carried out."""
 
 
 #: What the server answers to a write whose condition no longer holds.
-_RACE = (
+RACE = (
     errors.EtcdTestFailed,
     errors.EtcdNodeExist,
     errors.EtcdKeyNotFound,
@@ -157,7 +157,13 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
             return outcome
         try:
             return _carry_out_all(client, outcome)
-        except _LostRace:
+        except errors.EtcdDirNotEmpty as exc:
+            raise Refusal(
+                "%s is not empty, though a listing shows no children: it holds hidden ones, whose"
+                " names start with an underscore, or one was made just now; recursive: true removes"
+                " them too" % key
+            ) from exc
+        except LostRace:
             outcome = _observed(plan, _read(client, key, recursive))
     found = outcome.reading.state
     raise errors.EtcdConflict(
@@ -168,7 +174,22 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
     )
 
 
-def _read(client: KeyClient, key: str, recursive: bool = False) -> Reading:
+def read_states(client: KeyClient, key: str) -> t.Tuple[t.Dict[str, KeyState], Reading]:
+    """What is at the key and, if it is a directory, below it; by full key, from one request.
+
+    Raises:
+        Refusal: a key with a value stands where a directory above it is needed.
+        errors.EtcdException: it could not be read.
+    """
+    reading = _read(client, key, recursive=True, children=False)
+    if reading.node is None:
+        return {}, reading
+    return {one[0]: KeyState(*one[1:]) for one in reading.node.walk()}, reading
+
+
+def _read(
+    client: KeyClient, key: str, recursive: bool = False, *, children: bool = True
+) -> Reading:
     try:
         result = client.read(key, recursive=recursive, quorum=True)
     except errors.EtcdKeyNotFound as exc:
@@ -178,7 +199,7 @@ def _read(client: KeyClient, key: str, recursive: bool = False) -> Reading:
             "%s cannot exist: %s above it is a key with a value, not a directory" % (key, exc.cause)
         ) from exc
     return Reading(
-        None if result.node is None else _state(result.node),
+        None if result.node is None else _state(result.node, children),
         result.x_etcd_index or 0,
         result.endpoint,
         result.attempts,
@@ -186,22 +207,10 @@ def _read(client: KeyClient, key: str, recursive: bool = False) -> Reading:
     )
 
 
-def _state(node: Node) -> KeyState:
-    return KeyState(
-        value=None if node.dir else node.value or "",
-        is_dir=node.dir,
-        ttl=node.ttl,
-        expiration=node.expiration,
-        created_index=node.created_index or 0,
-        modified_index=node.modified_index or 0,
-        children=tuple(sorted(_keys_below(node))),
-    )
-
-
-def _keys_below(node: Node) -> t.Iterator[str]:
-    for child in node.nodes:
-        yield child.key
-        yield from _keys_below(child)
+def _state(node: Node, children: bool) -> KeyState:
+    below = node.walk()
+    state = KeyState(*next(below)[1:])
+    return state._replace(children=tuple(sorted(one[0] for one in below))) if children else state
 
 
 def _observed(plan: Plan, reading: Reading) -> Outcome:
@@ -216,14 +225,14 @@ def _observed(plan: Plan, reading: Reading) -> Outcome:
 
 def _carry_out_all(client: KeyClient, planned: Outcome) -> Outcome:
     """Carry out the action and what follows it."""
-    first = _carry_out(client, planned)
+    first = carry_out(client, planned)
     rest = planned.action.then
     if rest is None:
         return first
     gone = Reading(None, first.etcd_index or 0, first.endpoint, first.attempts)
     try:
-        last = _carry_out(client, replace(planned, action=rest, reading=gone))
-    except (_LostRace, errors.EtcdException) as exc:
+        last = carry_out(client, replace(planned, action=rest, reading=gone))
+    except (LostRace, errors.EtcdException) as exc:
         raise Incomplete(
             "the key %s that was in the way is deleted, and the directory was not seen to be made"
             " in its place: %s" % (planned.action.key, str(exc) or "another writer was faster"),
@@ -232,29 +241,38 @@ def _carry_out_all(client: KeyClient, planned: Outcome) -> Outcome:
     return replace(last, action=planned.action, reading=planned.reading)
 
 
-def _carry_out(client: KeyClient, planned: Outcome) -> Outcome:
+def carry_out(
+    client: KeyClient, planned: Outcome, unknown: t.Optional[errors.EtcdOutcomeUnknown] = None
+) -> Outcome:
     """Write once, or as often as it takes to know that it was written once.
 
     A copy that is sent again carries the condition of the first, so of the two, one at most is
     carried out.
+
+    Args:
+        unknown: how the first copy ended, if it has been sent already.
+
+    Raises:
+        LostRace, Refusal, errors.EtcdException: it was not carried out.
+        errors.EtcdOutcomeUnknown: the cluster cannot tell whether it was.
     """
-    unknown = None  # type: t.Optional[errors.EtcdOutcomeUnknown]
     for unused in range(ATTEMPTS):
+        if unknown is not None:
+            settled = _settle(client, planned, unknown)
+            if settled is not None:
+                return settled
         try:
-            result = _write(client, planned.action)
-        except _RACE as exc:
+            result = checked(planned.action, write(client, planned.action))
+        except RACE as exc:
             # The write that came first may be an earlier copy of ours.
             settled = _settle(client, planned, unknown) if unknown is not None else None
             if settled is None:
-                raise _LostRace() from exc
+                raise LostRace() from exc
             return settled
         except errors.EtcdOutcomeUnknown as exc:
             if planned.action.kind is ActionKind.ENQUEUE:
                 raise
             unknown = exc
-            settled = _settle(client, planned, unknown)
-            if settled is not None:
-                return settled
         except errors.EtcdException as exc:
             if unknown is None:
                 raise
@@ -262,7 +280,12 @@ def _carry_out(client: KeyClient, planned: Outcome) -> Outcome:
             raise _no_telling(unknown, "sending it again failed: %s" % exc) from exc
         else:
             return _written(planned, result, result.x_etcd_index)
-    raise unknown or _LostRace()
+    if unknown is None:
+        raise LostRace()
+    settled = _settle(client, planned, unknown)
+    if settled is None:
+        raise unknown
+    return settled
 
 
 def _written(planned: Outcome, result: EtcdResult, etcd_index: t.Optional[int]) -> Outcome:
@@ -276,7 +299,8 @@ def _written(planned: Outcome, result: EtcdResult, etcd_index: t.Optional[int]) 
     )
 
 
-def _write(client: KeyClient, action: KeyAction) -> EtcdResult:
+def write(client: KeyClient, action: KeyAction) -> EtcdResult:
+    """Send the action as one request, under the condition that it was planned on."""
     key, value = action.key, action.value or ""
     if action.kind is ActionKind.ENQUEUE:
         return client.create_in_order(key, value, ttl=action.ttl)
@@ -285,7 +309,7 @@ def _write(client: KeyClient, action: KeyAction) -> EtcdResult:
     if action.kind is ActionKind.SET_DIR_TTL:
         return client.update_dir_ttl(key, action.ttl)
     if action.kind is ActionKind.REMOVE_DIR:
-        return _remove_dir(client, action)
+        return client.rmdir(key, recursive=action.recursive)
     if action.before is None:
         return client.compare_and_swap(key, value, prev_exist=False, ttl=action.ttl)
     index = action.before.modified_index
@@ -296,17 +320,14 @@ def _write(client: KeyClient, action: KeyAction) -> EtcdResult:
     return client.compare_and_swap(key, value, prev_index=index, ttl=action.ttl)
 
 
-def _remove_dir(client: KeyClient, action: KeyAction) -> EtcdResult:
-    try:
-        result = client.rmdir(action.key, recursive=action.recursive)
-    except errors.EtcdDirNotEmpty as exc:
-        raise Refusal(
-            "%s is not empty, though a listing shows no children: it holds hidden ones, whose names"
-            " start with an underscore, or one was made just now; recursive: true removes them too"
-            % action.key
-        ) from exc
-    if result.prev_node is not None and not result.prev_node.dir:
-        # The server takes no condition for the removal of a directory.
+def checked(action: KeyAction, result: EtcdResult) -> EtcdResult:
+    """The result of an action, unless it did to something else what was meant for a directory.
+
+    Raises:
+        errors.EtcdConflict: it did; the server takes no condition for the removal of a directory.
+    """
+    found = result.prev_node
+    if action.kind is ActionKind.REMOVE_DIR and found is not None and not found.dir:
         raise errors.EtcdConflict(
             "a key with a value took the place of the directory %s just before it was to be"
             " removed, and was deleted in its stead" % action.key,
@@ -321,7 +342,7 @@ def _settle(
     """Find out what became of a write; None: nothing so far, and it may be sent again.
 
     Raises:
-        _LostRace: another write came first, and ours was not carried out.
+        LostRace: another write came first, and ours was not carried out.
         errors.EtcdOutcomeUnknown: there is no telling.
     """
     action, base = planned.action, planned.reading
@@ -329,8 +350,7 @@ def _settle(
         now = _read(client, action.key)
         if _untouched(base.state, now.state):
             return None
-        since = base.etcd_index if base.state is None else base.state.modified_index
-        events = _events(client, action.key, since, now.etcd_index)
+        events = _events(client, action.key, base.etcd_index, now.etcd_index)
     except errors.EtcdEventIndexCleared as exc:
         raise _no_telling(unknown, "the server has forgotten what happened since") from exc
     except (errors.EtcdException, Refusal) as exc:
@@ -350,9 +370,16 @@ def _settle(
             endpoint=now.endpoint,
             attempts=now.attempts,
         )
+    if _older(now.state, base.etcd_index):
+        raise LostRace()
     if not events and _visibly_changed(base.state, now.state):
         raise _no_telling(unknown, "the key has changed, and the server shows no event for it")
-    raise _LostRace()
+    raise LostRace()
+
+
+def _older(state: t.Optional[KeyState], index: int) -> bool:
+    """Whether what is there now was there already at this index, before ours was sent."""
+    return state is not None and state.modified_index <= index
 
 
 def _visibly_changed(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:

@@ -62,3 +62,16 @@ def load_dns() -> t.Any:
     except ImportError as exc:
         raise MissingLibrary("dnspython", traceback.format_exc()) from exc
     return dns
+
+
+def load_yaml() -> t.Any:
+    """Import PyYAML (only where a file is YAML and not JSON).
+
+    Raises:
+        MissingLibrary: PyYAML is not installed.
+    """
+    try:
+        import yaml
+    except ImportError as exc:
+        raise MissingLibrary("PyYAML", traceback.format_exc()) from exc
+    return yaml

@@ -21,11 +21,12 @@ import http.client
 import select
 import socket
 import ssl
+import threading
 import time
 import typing as t
 from collections import deque
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _deps
+from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _streams
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
@@ -105,7 +106,7 @@ class Http:
         tls: Tls,
         authorization: t.Optional[str] = None,
         use_proxy: bool = False,
-        connections: int = 8,
+        connections: int = 64,
         clock: t.Callable[[], float] = time.monotonic,
     ) -> None:
         self._tls = tls
@@ -151,6 +152,67 @@ class Http:
             return self._send(line, connection, endpoint, request, patience)
         except AttemptFailed:
             return None
+
+    def exchange_all(
+        self,
+        endpoint: Endpoint,
+        requests: t.Iterator[t.Tuple[t.Any, Request]],
+        patience: Patience,
+        connections: int,
+    ) -> t.Iterator[t.Tuple[t.Any, t.Union[Answer, AttemptFailed]]]:
+        """Send each request once, side by side over this many connections.
+
+        Yields each request's mark with its answer, as they come. Once one has had no whole answer,
+        no further request is taken.
+
+        Raises:
+            AttemptFailed: there is no connection, and no request was taken.
+            ClientException, MissingLibrary: as `exchange`.
+        """
+        line = self._lines.get(endpoint) or self._open(endpoint)
+        held = {one.sock: one for one in self._connected(line, connections, patience.connect)}
+        streams = _streams.Streams(held, silence=patience.read, clock=self._clock)
+        host = "[%s]" % endpoint.host.partition("%")[0] if ":" in endpoint.host else endpoint.host
+        about = dict(self._headers, Host="%s:%d" % (host, endpoint.port), **line.headers)
+        head = "".join("%s: %s\r\n" % pair for pair in about.items())
+        messages = ((mark, _message(line.base, head, request)) for mark, request in requests)
+        for mark, ending in streams.exchange(messages):
+            if isinstance(ending, _streams.Reply):
+                yield mark, Answer(ending.status, ending.headers, ending.body, endpoint)
+            else:
+                yield mark, _no_answer(ending, None)
+        for sock in streams.usable:
+            sock.setblocking(True)
+            line.pool._put_conn(held.pop(sock))
+        for connection in held.values():
+            connection.close()
+            line.pool._put_conn(None)
+
+    def _connected(self, line: _Line, count: int, seconds: float) -> t.List[t.Any]:
+        """As many connections as there come, up to the count.
+
+        Raises:
+            AttemptFailed: there comes none.
+        """
+        found = [line.pool._get_conn() for unused in range(count)]
+        fresh = [connection for connection in found if connection.sock is None]
+        failures = []  # type: t.List[AttemptFailed]
+
+        def connect(connection: t.Any) -> None:
+            try:
+                self._connect(line, connection, seconds)
+            except AttemptFailed as exc:
+                failures.append(exc)
+
+        threads = [threading.Thread(target=connect, args=(one,)) for one in fresh]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        connected = [connection for connection in found if connection.sock is not None]
+        if not connected:
+            raise failures[0]
+        return connected
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -338,6 +400,15 @@ class Exchange:
             self._connection.close()
             self._pool._put_conn(None)
             raise _no_answer(exc, self._index) from exc
+
+
+def _message(base: str, head: str, request: Request) -> bytes:
+    """The request as it goes over the wire; all but its body is ASCII by now."""
+    body = request.body or b""
+    lines = "%s %s%s HTTP/1.1\r\n%s" % (request.method, base, request.target, head)
+    if request.content_type is not None:
+        lines += "Content-Type: %s\r\n" % request.content_type
+    return ("%sContent-Length: %d\r\n\r\n" % (lines, len(body))).encode("latin-1") + body
 
 
 def _readable(sock: socket.socket, seconds: float) -> bool:

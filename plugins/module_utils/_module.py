@@ -42,8 +42,8 @@ _FAILURES = (
 class Task(t.Protocol):
     """What a module does: options and a client in, what the task returns out.
 
-    The returned mapping has "changed"; "diff" where the module has a diff mode; and "warnings",
-    texts to show to the user, where there are any.
+    The returned mapping has "changed"; "diff" where the module has a diff mode (or what makes it,
+    where that takes long); and "warnings", texts to show to the user, where there are any.
     """
 
     def __call__(
@@ -70,8 +70,9 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
     else:
         for warning in report.pop("warnings", ()):
             module.warn(warning)
-        if not module._diff:
-            report.pop("diff", None)
+        diff = report.pop("diff", None)
+        if module._diff and diff is not None:
+            report["diff"] = diff() if callable(diff) else diff
         module.exit_json(**report)
 
 
@@ -100,7 +101,7 @@ def _fail(module: AnsibleModule, exc: Exception) -> None:
             endpoint=exc.endpoint,
         )
     elif isinstance(exc, Incomplete):
-        module.fail_json(msg=str(exc), changed=exc.changed)
+        module.fail_json(msg=str(exc), changed=exc.changed, **exc.report)
     elif isinstance(exc, InVain):
         module.fail_json(msg=str(exc), **exc.report)
     else:

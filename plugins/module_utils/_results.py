@@ -13,6 +13,11 @@ import typing as t
 from collections.abc import Mapping
 
 
+#: Key, value (None for a directory), whether it is one, seconds to live, when it expires, and the
+#: indexes of its creation and of its last change (0: not shown).
+NodeFacts = t.Tuple[str, t.Optional[str], bool, t.Optional[int], t.Optional[str], int, int]
+
+
 class Node(Mapping):
     """A key or directory as the server showed it; read-only.
 
@@ -54,6 +59,26 @@ class Node(Mapping):
     def nodes(self) -> t.Tuple["Node", ...]:
         """Children of a directory: visible ones only, in the order of the answer."""
         return tuple(Node(raw) for raw in self._raw.get("nodes") or ())
+
+    def walk(self) -> t.Iterator[NodeFacts]:
+        """The node and all that the answer shows below it, parents before children."""
+        todo = [self._raw]
+        while todo:
+            raw = todo.pop()
+            is_dir = raw.get("dir", False)
+            left = raw.get("ttl")
+            expiration = raw.get("expiration")
+            yield (
+                raw.get("key", "/"),
+                None if is_dir else raw.get("value", ""),
+                is_dir,
+                0 if left is None and expiration is not None else left,
+                expiration,
+                raw.get("createdIndex", 0),
+                raw.get("modifiedIndex", 0),
+            )
+            if is_dir:
+                todo.extend(raw.get("nodes") or ())
 
     @property
     def ttl(self) -> t.Optional[int]:

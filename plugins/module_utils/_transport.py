@@ -73,6 +73,15 @@ class ExchangesRequests(t.Protocol):
     ) -> t.Optional[AwaitsAnswer]:
         """As in `_http`."""
 
+    def exchange_all(
+        self,
+        endpoint: Endpoint,
+        requests: t.Iterator[t.Tuple[t.Any, Request]],
+        patience: Patience,
+        connections: int,
+    ) -> t.Iterator[t.Tuple[t.Any, t.Union[Answer, AttemptFailed]]]:
+        """As in `_http`."""
+
 
 class ThreadRace:
     """Runs calls side by side and hands over what they return, as it comes.
@@ -183,6 +192,52 @@ class Transport:
                 raise outcome
             outcomes[number] = (outcome, self._clock() - began)
         return outcomes
+
+    def send_all(
+        self, requests: t.Iterable[t.Tuple[t.Any, Request]], *, connections: int
+    ) -> t.Iterator[t.Tuple[t.Any, t.Union[EtcdResult, errors.EtcdException]]]:
+        """Send writes side by side, each once, to the endpoint that would be asked first.
+
+        Ends early when that endpoint stops answering: what was not taken from `requests` by then
+        was not sent.
+
+        Args:
+            requests: each with a mark to know it by; taken one by one, as connections are free.
+            connections: how many requests are under way at once.
+
+        Yields:
+            The mark, with the result or with what `send` would raise, in the order of the answers.
+        """
+        pool = self._pool()
+        endpoint = pool.order(self._clock())[0]
+        alone = Pool([endpoint])
+        source = iter(requests)
+        sent = {}  # type: t.Dict[t.Any, Request]
+        doubtful = []  # type: t.List[t.Any]
+
+        def taken() -> t.Iterator[t.Tuple[t.Any, Request]]:
+            while not doubtful:
+                pair = next(source, None)
+                if pair is None:
+                    return
+                sent[pair[0]] = pair[1]
+                yield pair
+
+        times = self.timeouts
+        patience = Patience(times.connect, times.read, times.total)
+        try:
+            for mark, answer in self._http.exchange_all(endpoint, taken(), patience, connections):
+                operation = _Operation(
+                    self._http, sent.pop(mark), self.timeouts, alone, self._clock
+                )
+                outcome = operation.conclude(endpoint, answer)
+                if isinstance(outcome, errors.EtcdOutcomeUnknown):
+                    doubtful.append(mark)
+                yield mark, outcome
+        except AttemptFailed as exc:
+            doubtful.append(exc)
+        if doubtful:
+            pool.failed(endpoint, self._clock())
 
     def _carry(self, request: Request, pool: Pool) -> EtcdResult:
         operation = _Operation(self._http, request, self.timeouts, pool, self._clock)
@@ -311,6 +366,20 @@ class _Operation:
             body, answer.headers, endpoint=answer.endpoint.url, attempts=len(self._sent_to)
         )
 
+    def conclude(
+        self, endpoint: Endpoint, ending: t.Union[Answer, AttemptFailed]
+    ) -> t.Union[EtcdResult, errors.EtcdException]:
+        """What the one attempt of a request that is sent nowhere else ends with."""
+        self._sent_to.append(endpoint)
+        outcome = self.outcome(lambda: _answer_or_raise(ending))
+        if isinstance(outcome, EtcdResult):
+            return outcome
+        try:
+            self.failed(endpoint, outcome)
+            return self._given_up()
+        except errors.EtcdException as exc:
+            return exc
+
     def _patience(self) -> Patience:
         left = self.left()
         return Patience(min(self._timeouts.connect, left), min(self._timeouts.read, left), left)
@@ -393,6 +462,12 @@ class _Operation:
                 index=index,
                 endpoint=endpoint.url,
             ) from exc
+
+
+def _answer_or_raise(ending: t.Union[Answer, AttemptFailed]) -> Answer:
+    if isinstance(ending, AttemptFailed):
+        raise ending
+    return ending
 
 
 def _reason(exc: Exception) -> str:

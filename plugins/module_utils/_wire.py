@@ -91,6 +91,14 @@ def write_key(prefix: str, key: t.Any, fields: Fields, method: str = "PUT") -> R
     return Request(Kind.WRITE, Api.KEYS, method, target, body, FORM)
 
 
+def without_node(request: Request) -> Request:
+    """The same write of a key, whose answer is to leave out the node."""
+    body = (request.body or b"") + b"&noValueOnSuccess=true"
+    return Request(
+        request.kind, request.api, request.method, request.target, body, request.content_type
+    )
+
+
 def delete_key(prefix: str, key: t.Any, fields: Fields) -> Request:
     """The conditions go into the query: a server ignores the body of a DELETE (observed)."""
     target = _target(keys_path(prefix, key), fields, "deleting this key")

@@ -29,7 +29,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import (
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import AuthApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
-from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import KeysApi
+from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import Composer, KeysApi
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
 from ansible_collections.quorum.etcd.plugins.module_utils._results import (
     EtcdResult,
@@ -193,6 +193,38 @@ class Client(KeysApi, ClusterApi, AuthApi):
         """
         return tuple(endpoint.url for endpoint in self._transport.endpoints())
 
+    def composer(self) -> Composer:
+        """The operations on keys, as requests for `send_all`."""
+        return Composer(self._prefix)
+
+    def send_all(
+        self, requests: t.Iterable[t.Tuple[t.Any, Request]], *, connections: int
+    ) -> t.Iterator[t.Tuple[t.Any, t.Union[EtcdResult, errors.EtcdException]]]:
+        """Send writes side by side, each once, to the endpoint that answered last.
+
+        Ends early when that endpoint stops answering: what was not taken from `requests` by then
+        was not sent, and can be given to the next call.
+
+        Args:
+            requests: from `composer()`, each with a mark to know it by.
+            connections: how many are under way at once.
+
+        Yields:
+            The mark, with its result or the exception that the operation would have raised.
+        """
+        asked = {}  # type: t.Dict[t.Any, Request]
+
+        def taken() -> t.Iterator[t.Tuple[t.Any, Request]]:
+            for mark, request in requests:
+                asked[mark] = request
+                yield mark, request
+
+        for mark, outcome in self._transport.send_all(taken(), connections=connections):
+            request = asked.pop(mark)
+            if isinstance(outcome, errors.EtcdUnauthorized):
+                self._say_who(request, outcome)
+            yield mark, outcome
+
     def _all_endpoints(self) -> t.Sequence[Endpoint]:
         return self._transport.endpoints()
 
@@ -200,14 +232,17 @@ class Client(KeysApi, ClusterApi, AuthApi):
         try:
             return self._transport.send(request)
         except errors.EtcdUnauthorized as exc:
-            exc.message = (
-                "a request without a user name may not %s (%s)"
-                % (_wire.in_words(request), exc.message)
-                if self._user is None
-                else "the user %s may not %s, or the password is wrong (%s)"
-                % (self._user, _wire.in_words(request), exc.message)
-            )
+            self._say_who(request, exc)
             raise
+
+    def _say_who(self, request: Request, exc: errors.EtcdUnauthorized) -> None:
+        """The server says neither who was refused nor what."""
+        exc.message = (
+            "a request without a user name may not %s (%s)" % (_wire.in_words(request), exc.message)
+            if self._user is None
+            else "the user %s may not %s, or the password is wrong (%s)"
+            % (self._user, _wire.in_words(request), exc.message)
+        )
 
     def _send_once_each(
         self, requests: t.Sequence[t.Tuple[Endpoint, Request]]

@@ -311,6 +311,20 @@ class KeysApi:
         return self._send(_wire.write_key(self._prefix, key, fields))
 
 
+class Composer(KeysApi):
+    """The same operations as requests that can be sent later (`Client.send_all`).
+
+    What a write returns is then the request. A key that is written is not shown in its answer, which
+    is shorter for it, and whose index is in its head.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def _send(self, request: Request) -> t.Any:
+        return request if request.body is None else _wire.without_node(request)
+
+
 def _ttl(ttl: t.Optional[int]) -> t.Optional[int]:
     return None if ttl is None else _limits.ttl_seconds(ttl)
 

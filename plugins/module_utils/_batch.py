@@ -1,0 +1,182 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carrying out many planned writes side by side, and knowing what became of each.
+
+PRIVATE to the collection: it can change at any time.
+
+The writes go over several connections to one endpoint. When that endpoint stops answering, those
+that were under way are settled one by one (`_apply.carry_out`), and the others go on wherever an
+answer came from.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _apply, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyAction, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
+
+#: A directory that is to go, and was seen to be empty, holds something by now.
+_RACE = _apply.RACE + (errors.EtcdDirNotEmpty,)
+
+#: How many connections to one endpoint are of use.
+MOST = 64
+
+Stages = t.Sequence[t.Sequence[KeyAction]]
+
+
+class BatchClient(_apply.KeyClient, t.Protocol):
+    """What this file needs of `client.Client`."""
+
+    def composer(self) -> t.Any:
+        """As `Client` does."""
+
+    def send_all(
+        self, requests: t.Iterable[t.Tuple[t.Any, t.Any]], *, connections: int
+    ) -> t.Iterator[t.Tuple[t.Any, t.Union[EtcdResult, errors.EtcdException]]]:
+        """As `Client` does."""
+
+
+class Progress:
+    """What became of the actions, and the last answer.
+
+    Attributes:
+        done: carried out, in the order of the answers.
+        lost: not carried out, because another writer came first.
+        failed: with the reason.
+        not_tried: of the stages and actions that were to follow.
+        etcd_index, endpoint: the store's highest index that was seen, and who answered last.
+    """
+
+    def __init__(self, etcd_index: int, endpoint: t.Optional[str]) -> None:
+        self.done = []  # type: t.List[KeyAction]
+        self.lost = []  # type: t.List[KeyAction]
+        self.failed = []  # type: t.List[t.Tuple[KeyAction, Exception]]
+        self.not_tried = []  # type: t.List[KeyAction]
+        self.etcd_index = etcd_index
+        self.endpoint = endpoint
+
+    def succeeded(
+        self, action: KeyAction, etcd_index: t.Optional[int], endpoint: t.Optional[str]
+    ) -> None:
+        """This action was carried out."""
+        self.done.append(action)
+        self.etcd_index = max(self.etcd_index, etcd_index or 0)
+        self.endpoint = endpoint or self.endpoint
+
+
+def carry_out_all(
+    client: BatchClient,
+    stages: Stages,
+    progress: Progress,
+    *,
+    connections: int,
+    lost_is_final: bool,
+) -> None:
+    """Carry out the stages, one after the other, and the actions of each side by side.
+
+    After a failure nothing new is begun, and what is under way is waited for. After a lost race the
+    stage is ended, and the ones after it are left.
+
+    Args:
+        progress: is told of each action.
+        connections: how many writes are under way at once.
+        lost_is_final: whether a lost race is a failure too.
+    """
+    for actions in stages:
+        if progress.failed or progress.lost:
+            progress.not_tried.extend(actions)
+        else:
+            _Stage(client, actions, progress, lost_is_final).carry_out(connections)
+
+
+class _Stage:
+    """Actions of which none needs another one to be carried out first."""
+
+    def __init__(
+        self,
+        client: BatchClient,
+        actions: t.Sequence[KeyAction],
+        progress: Progress,
+        lost_is_final: bool,
+    ) -> None:
+        self._client = client
+        self._composer = client.composer()
+        self._actions = actions
+        self._progress = progress
+        self._lost_is_final = lost_is_final
+        self._taken = 0
+        self._halted = False
+        #: The store's index, as it was known when each action that is under way was sent: its event
+        #: comes after it.
+        self._sent_at = {}  # type: t.Dict[int, int]
+
+    def carry_out(self, connections: int) -> None:
+        while self._taken < len(self._actions) and not self._halted:
+            before = self._taken
+            count = min(connections, len(self._actions) - self._taken)
+            unknown = []  # type: t.List[t.Tuple[int, errors.EtcdOutcomeUnknown]]
+            for mark, outcome in self._client.send_all(self._requests(), connections=count):
+                if isinstance(outcome, errors.EtcdOutcomeUnknown):
+                    unknown.append((mark, outcome))
+                else:
+                    self._conclude(mark, outcome)
+            for mark, exc in unknown:
+                self._settle(mark, exc)
+            if self._taken == before:
+                # That endpoint took nothing; on its own, a write finds one that does.
+                mark = self._take()
+                self._settle(mark, None)
+        self._progress.not_tried.extend(self._actions[self._taken :])
+
+    def _take(self) -> int:
+        mark = self._taken
+        self._taken += 1
+        self._sent_at[mark] = self._progress.etcd_index
+        return mark
+
+    def _requests(self) -> t.Iterator[t.Tuple[int, t.Any]]:
+        while self._taken < len(self._actions) and not self._halted:
+            mark = self._take()
+            yield mark, _apply.write(self._composer, self._actions[mark])
+
+    def _conclude(self, mark: int, outcome: t.Union[EtcdResult, errors.EtcdException]) -> None:
+        action = self._actions[mark]
+        del self._sent_at[mark]
+        if isinstance(outcome, EtcdResult):
+            try:
+                _apply.checked(action, outcome)
+            except errors.EtcdConflict as exc:
+                self._fail(action, exc)
+            else:
+                self._progress.succeeded(action, outcome.x_etcd_index, outcome.endpoint)
+        elif isinstance(outcome, _RACE):
+            self._lose(action)
+        else:
+            self._fail(action, outcome)
+
+    def _settle(self, mark: int, unknown: t.Optional[errors.EtcdOutcomeUnknown]) -> None:
+        """Find out what became of an action that was sent (or was not), and carry it out if not."""
+        action = self._actions[mark]
+        base = _apply.Reading(action.before, self._sent_at.pop(mark), None, 1)
+        try:
+            outcome = _apply.carry_out(self._client, _apply.Outcome(action, base), unknown)
+        except (_apply.LostRace, errors.EtcdDirNotEmpty):
+            self._lose(action)
+        except (errors.EtcdException, Refusal) as exc:
+            self._fail(action, exc)
+        else:
+            self._progress.succeeded(action, outcome.etcd_index, outcome.endpoint)
+
+    def _lose(self, action: KeyAction) -> None:
+        if self._lost_is_final:
+            self._fail(action, errors.EtcdConflict("%s was changed by another writer" % action.key))
+        else:
+            self._progress.lost.append(action)
+
+    def _fail(self, action: KeyAction, exc: Exception) -> None:
+        self._halted = True
+        self._progress.failed.append((action, exc))

@@ -1,0 +1,206 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the module etcd_tree does.
+
+PRIVATE to the collection: it can change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _batch, _documents, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
+    ActionKind,
+    Incomplete,
+    KeyAction,
+    KeyState,
+    Refusal,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils._plan import tree as tree_plan
+
+#: What the request of a key or value below this length cannot exceed, however it is encoded.
+_SAFE_KEY = 300
+_SAFE_VALUE = 800000
+
+#: What each kind of action is counted as.
+_COUNTED = {
+    ActionKind.CREATE: "created",
+    ActionKind.SWAP: "updated",
+    ActionKind.REFRESH: "refreshed",
+    ActionKind.DELETE: "deleted",
+    ActionKind.MAKE_DIR: "directories_made",
+    ActionKind.SET_DIR_TTL: "directories_refreshed",
+    ActionKind.REMOVE_DIR: "directories_removed",
+}
+
+States = t.Dict[str, KeyState]
+
+
+def manage_tree(
+    options: t.Mapping[str, t.Any], connect: t.Callable[[], t.Any], *, apply: bool
+) -> t.Dict[str, t.Any]:
+    """Bring a tree to the state that the options describe, and say what changed.
+
+    Args:
+        connect: makes the client; called once the options have been found right.
+        apply: False to find out only.
+
+    Raises:
+        Incomplete: it stopped part way; the report says what was done, failed and was not tried.
+    """
+    if not 1 <= options["concurrency"] <= _batch.MOST:
+        raise Refusal(
+            "concurrency is a number of connections from 1 to %d, not %s"
+            % (_batch.MOST, options["concurrency"])
+        )
+    wish = tree_plan.wish_from_options(options, _tree(options))
+    secret = tree_plan.matcher(options["secret_keys"])
+    client = connect()
+    first, reading = _read(client, wish)
+    stages = tree_plan.plan(first, wish)
+    _check_sizes(client, stages)
+    report = {"path": wish.path, "diff": functools.partial(_diff, first, stages, secret, wish)}
+    progress = _batch.Progress(reading.etcd_index, reading.endpoint)
+    if apply:
+        _converge(client, wish, stages, progress, options)
+        done = progress.done
+    else:
+        done = [action for stage in stages for action in stage]
+    report.update(_summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint)
+    if progress.failed:
+        del report["changed"], report["diff"]
+        report.update(_left(progress))
+        raise Incomplete(_failure(progress), changed=bool(done), report=report)
+    return report
+
+
+def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
+    """The tree of the task, or of its file on this host."""
+    name = options["src"]
+    if name is None:
+        return _documents.with_text_names(options["tree"])
+    if options["tree"] is not None:
+        raise Refusal("tree and src exclude each other; give the mapping or the file")
+    try:
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+    except UnicodeDecodeError as exc:
+        raise Refusal("%s is not valid UTF-8" % name) from exc
+    except OSError as exc:
+        raise Refusal("%s cannot be read: %s" % (name, exc.strerror)) from exc
+    tree = _documents.parse(text, name)
+    if tree is None:
+        raise Refusal("%s is empty; write {} for a tree without keys" % name)
+    return tree
+
+
+def _read(client: t.Any, wish: tree_plan.Wish) -> t.Tuple[States, _apply.Reading]:
+    """All that is below the path; hidden keys, which no listing shows, each by its own request."""
+    states, reading = _apply.read_states(client, wish.path)
+    if wish.hidden:
+        for key in tree_plan.hidden_keys(wish):
+            states.update(_apply.read_states(client, key)[0])
+    return states, reading
+
+
+def _check_sizes(client: t.Any, stages: _batch.Stages) -> None:
+    """Refuse what is too long to be sent before anything is."""
+    composer = client.composer()
+    for stage in stages:
+        for action in stage:
+            if len(action.key) > _SAFE_KEY or len(action.value or "") > _SAFE_VALUE:
+                _apply.write(composer, action)
+
+
+def _converge(
+    client: t.Any,
+    wish: tree_plan.Wish,
+    stages: _batch.Stages,
+    progress: _batch.Progress,
+    options: t.Mapping[str, t.Any],
+) -> None:
+    """Carry out the plan, and plan anew what other writers were faster with."""
+    refused = set()  # type: t.Set[str]
+    for unused in range(_apply.ATTEMPTS):
+        _batch.carry_out_all(
+            client,
+            stages,
+            progress,
+            connections=options["concurrency"],
+            lost_is_final=options["on_conflict"] == "fail",
+        )
+        for action in progress.lost:
+            if action.key in refused and action.kind is ActionKind.REMOVE_DIR:
+                progress.failed.append((action, _not_empty(action)))
+            refused.add(action.key)
+        if progress.failed or not progress.lost:
+            return
+        lost, progress.lost, progress.not_tried = progress.lost, [], []
+        try:
+            states, unused_reading = _read(client, wish)
+            stages = tree_plan.plan(states, wish)
+        except (Refusal, errors.EtcdException) as exc:
+            progress.failed.extend((action, exc) for action in lost)
+            return
+    progress.failed.extend(
+        (action, errors.EtcdConflict("another writer was faster in each attempt"))
+        for stage in stages
+        for action in stage
+    )
+
+
+def _not_empty(action: KeyAction) -> Refusal:
+    return Refusal(
+        "%s is not empty, though a listing shows no children: it holds hidden ones, whose names"
+        " start with an underscore, or new ones; include_hidden: true removes them too" % action.key
+    )
+
+
+def _summary(done: t.Sequence[KeyAction]) -> t.Dict[str, t.Any]:
+    counts = dict.fromkeys(_COUNTED.values(), 0)
+    for action in done:
+        counts[_COUNTED[action.kind]] += 1
+    return {"changed": bool(done), "counts": counts, "done": [action.key for action in done]}
+
+
+def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
+    return {
+        "failed_keys": [
+            {
+                "key": action.key,
+                "action": action.kind.value,
+                "reason": str(exc),
+                "outcome": "unknown" if isinstance(exc, errors.EtcdOutcomeUnknown) else "not_done",
+            }
+            for action, exc in progress.failed
+        ],
+        "not_tried": [action.key for action in progress.not_tried],
+    }
+
+
+def _failure(progress: _batch.Progress) -> str:
+    action, exc = progress.failed[0]
+    return "%s of %s failed: %s (%d writes done, %d failed, %d not tried; run the task again)" % (
+        action.kind.value,
+        action.key,
+        exc,
+        len(progress.done),
+        len(progress.failed),
+        len(progress.not_tried),
+    )
+
+
+def _diff(
+    before: States, stages: t.Sequence[tree_plan.Stage], secret: t.Any, wish: tree_plan.Wish
+) -> t.Dict[str, t.Any]:
+    after = tree_plan.states_after(before, stages, wish)
+    return {
+        "before_header": wish.path,
+        "after_header": wish.path,
+        "before": tree_plan.listing(before, wish, secret),
+        "after": tree_plan.listing(after, wish, secret, before),
+    }

@@ -1,0 +1,250 @@
+#!/usr/bin/python
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: etcd_tree
+short_description: Manage whole trees of keys of an etcd v2 store
+version_added: 0.1.0
+description:
+  - Makes a directory of the etcd v2 API, with all that is below it, equal to a mapping, in one task.
+    A mapping becomes a directory, everything else the value of a key.
+  - The directory is read with one quorum read, and only what differs is written, over several
+    connections at once, each write under the condition that the key still is as it was read.
+  - Nothing is rolled back. A task that fails part way says what was done, what failed and what was
+    not tried, and the same task run again does the rest.
+extends_documentation_fragment:
+  - quorum.etcd.attributes
+  - quorum.etcd.connection
+attributes:
+  check_mode:
+    support: full
+    details: Reads the directory and writes nothing.
+  diff_mode:
+    support: full
+    details: Shows a line for each key, before and after; the values of O(secret_keys) are not shown.
+  idempotent:
+    support: full
+options:
+  path:
+    description: The directory that the tree stands for. A leading slash is added where it is missing.
+    type: str
+    required: true
+  tree:
+    description:
+      - A mapping of names to values. A value that is a mapping is a directory; an empty one is an
+        empty directory.
+      - Strings are stored as they are; numbers, booleans and lists as JSON, as
+        M(quorum.etcd.etcd_key) stores them. A value of V(null) is refused.
+      - Names that are numbers or booleans become strings, as JSON writes them. A name with a slash
+        is refused; nest mappings instead.
+      - With O(state=absent), values do not matter; without O(tree) and O(src), all that is below
+        O(path) is removed, and O(path) itself.
+    type: raw
+  src:
+    description:
+      - A file that holds the tree, in JSON or YAML. Names that are given twice are refused.
+      - It is looked for on the controller, as M(ansible.builtin.copy) does, and may be encrypted with
+        Ansible Vault.
+    type: path
+  remote_src:
+    description: Whether O(src) is on the host. YAML then needs PyYAML there; JSON needs nothing.
+    type: bool
+    default: false
+  state:
+    description:
+      - V(present) makes sure that the keys of the tree have these values.
+      - V(absent) makes sure that its keys do not exist, nor its directories, if nothing else is in them.
+    type: str
+    choices: [present, absent]
+    default: present
+  purge:
+    description:
+      - With O(state=present), remove keys and directories below O(path) that the tree does not name.
+      - Without O(include_hidden), a directory that holds hidden keys is not removed, and the task fails.
+    type: bool
+    default: false
+  purge_exclude:
+    description:
+      - Shell patterns of keys that are never removed, nor what is below them. They are compared with the
+        key without O(path) and its slash; C(*) stands for any characters, slashes too.
+    type: list
+    elements: str
+    default: []
+  include_hidden:
+    description:
+      - Whether the tree may name hidden keys and directories, whose names start with an underscore.
+        The server does not list them, so each costs a read of its own.
+      - A directory that is removed then goes with the hidden keys in it, and with what another client
+        put there in the same moment.
+    type: bool
+    default: false
+  ttl:
+    description:
+      - Seconds that the keys of the tree live. V(0) means that they live for ever. Directories get none.
+      - If not set, new keys live for ever, and existing ones keep the TTL that they have.
+      - A key that has a TTL of at most this many seconds is left alone.
+    type: int
+  leaf_json:
+    description: Whether a mapping in the tree is stored as JSON, as the value of one key, and is no directory.
+    type: bool
+    default: false
+  leaf_json_depth:
+    description:
+      - How many names below O(path) a mapping is stored as JSON. V(1) is what O(leaf_json=true) means;
+        with V(2), the mappings right below O(path) are directories, and those in them are JSON.
+    type: int
+  force:
+    description:
+      - Replace a directory, with all that is in it, where the tree has a value; and a key with a value
+        where it has a directory. Otherwise the task fails without a write.
+    type: bool
+    default: false
+  on_conflict:
+    description:
+      - What to do when another client changes a key between the read and the write.
+      - V(replan) reads again and plans anew, up to ten times. V(fail) stops.
+    type: str
+    choices: [replan, fail]
+    default: replan
+  concurrency:
+    description: How many writes are under way at once, each on its own connection to one endpoint, up to 64.
+    type: int
+    default: 16
+  secret_keys:
+    description:
+      - Shell patterns, as those of O(purge_exclude), of keys whose values the diff does not show.
+      - The diff still tells that such a value differs. To keep values out of the log of the host as well,
+        use C(no_log).
+    type: list
+    elements: str
+    default: []
+    no_log: false
+notes:
+  - Order of the writes. First goes what is in the way (only with O(force=true)); then directories are made,
+    parents before children; then keys are written; then what is purged goes, keys before the directories
+    that held them, the deepest first. Within one of these steps writes are under way side by side, and
+    the order is not certain.
+  - A watcher sees each key change on its own; the API of etcd v2 has no transaction.
+seealso:
+  - module: quorum.etcd.etcd_key
+  - module: quorum.etcd.etcd_dir
+author:
+  - quorum.etcd contributors (@quorum-etcd)
+"""
+
+EXAMPLES = r"""
+- name: Set all the keys of an application in one task
+  quorum.etcd.etcd_tree:
+    endpoints: [http://10.0.1.10:2379, http://10.0.1.11:2379]
+    path: /app
+    tree:
+      config:
+        mode: production
+        workers: 8
+        hosts: [a.example.com, b.example.com]
+      locks: {}
+
+- name: Make a directory hold exactly what the tree names, except for locks
+  quorum.etcd.etcd_tree:
+    path: /app/config
+    tree:
+      mode: production
+    purge: true
+    purge_exclude: ['locks/*']
+
+- name: Store each mapping as one JSON value
+  quorum.etcd.etcd_tree:
+    path: /services
+    tree:
+      web: {port: 80, tls: false}
+      api: {port: 8080, tls: true}
+    leaf_json: true
+
+- name: Remove the keys of a tree
+  quorum.etcd.etcd_tree:
+    path: /services
+    tree:
+      web:
+    state: absent
+"""
+
+RETURN = r"""
+path:
+  description: The directory, with its leading slash.
+  type: str
+  returned: success
+  sample: /app
+counts:
+  description:
+    - How many keys were C(created), C(updated), C(refreshed) (the TTL only) and C(deleted); how many
+      directories were made (C(directories_made)), got another TTL (C(directories_refreshed)) and were removed
+      (C(directories_removed)). Directories that the server makes for a key are not counted.
+  type: dict
+  returned: success, or failure part way
+done:
+  description: Full keys of what was written or removed, or would be in check mode.
+  type: list
+  elements: str
+  returned: success, or failure part way
+failed_keys:
+  description:
+    - What was not carried out, as far as is known. Each has the C(key), the C(action), the C(reason), and the
+      C(outcome). That is V(not_done), or V(unknown) where the cluster cannot tell.
+  type: list
+  elements: dict
+  returned: failure part way
+not_tried:
+  description: Full keys of what was still to be written or removed, and is as it was.
+  type: list
+  elements: str
+  returned: failure part way
+etcd_index:
+  description: The highest index of the store that was seen.
+  type: int
+  returned: success, or failure part way
+endpoint:
+  description: The endpoint that gave the last answer.
+  type: str
+  returned: success, or failure part way
+error:
+  description: What kind of error the cluster or the way to it gave.
+  type: str
+  returned: failure to read the tree
+error_code:
+  description: The error code of the v2 API; V(null) where the error has none.
+  type: int
+  returned: failure to read the tree
+"""
+
+from ansible_collections.quorum.etcd.plugins.module_utils._module import run
+from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
+
+ARGUMENT_SPEC = {
+    "path": {"type": "str", "required": True},
+    "tree": {"type": "raw"},
+    "src": {"type": "path"},
+    "remote_src": {"type": "bool", "default": False},
+    "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
+    "purge": {"type": "bool", "default": False},
+    "purge_exclude": {"type": "list", "elements": "str", "default": []},
+    "include_hidden": {"type": "bool", "default": False},
+    "ttl": {"type": "int"},
+    "leaf_json": {"type": "bool", "default": False},
+    "leaf_json_depth": {"type": "int"},
+    "force": {"type": "bool", "default": False},
+    "on_conflict": {"type": "str", "default": "replan", "choices": ["replan", "fail"]},
+    "concurrency": {"type": "int", "default": 16},
+    "secret_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+}
+
+
+def main() -> None:
+    run(ARGUMENT_SPEC, manage_tree)
+
+
+if __name__ == "__main__":
+    main()

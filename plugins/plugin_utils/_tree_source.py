@@ -1,0 +1,93 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bringing the tree of a task to the host that it runs on.
+
+PRIVATE to the collection: it can change at any time.
+
+A file of the controller is read here. A tree that is large goes to the host as a file, not as an
+argument: arguments are part of a program that the host's Python compiles, of the host's log, and of
+the task's result.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _documents
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
+
+#: Characters of JSON up to which a tree is an argument.
+INLINE = 16 * 1024
+
+
+def with_tree_on_host(action: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    """The arguments for the module on the host.
+
+    Args:
+        action: the action plugin; it finds files and transfers them.
+
+    Raises:
+        AnsibleActionFail: there is no such file, or it holds no tree.
+    """
+    src, tree = arguments.get("src"), arguments.get("tree")
+    on_host = str(arguments.get("remote_src") or False).lower() in ("true", "yes", "1", "on")
+    if (src is None) == (tree is None) or (src is not None and on_host):
+        # Nothing to bring; what is wrong with it, if anything, is for the module to say.
+        return dict(arguments)
+    try:
+        tree = _documents.with_text_names(tree) if src is None else _read(action, str(src))
+    except Refusal as exc:
+        raise AnsibleActionFail(str(exc)) from None
+    except _deps.MissingLibrary as exc:
+        raise AnsibleActionFail(f"{exc} on the controller") from None
+    text = json.dumps(tree, default=_decrypted)
+    if len(text) <= INLINE:
+        return {**arguments, "src": None, "tree": tree}
+    return {**arguments, "tree": None, "src": _transfer(action, text), "remote_src": True}
+
+
+def _read(action: t.Any, name: str) -> t.Any:
+    try:
+        path = action._loader.get_real_file(action._find_needle("files", name), decrypt=True)
+    except AnsibleError as exc:
+        raise Refusal(
+            f"src {name} was not found on the controller, or cannot be read: {exc}"
+        ) from exc
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise Refusal(f"{name} is not valid UTF-8") from exc
+    except OSError as exc:
+        raise Refusal(f"{name} cannot be read: {exc.strerror}") from exc
+    finally:
+        action._loader.cleanup_tmp_file(path)
+    tree = _documents.parse(text, name)
+    if tree is None:
+        raise Refusal(f"{name} is empty; write {{}} for a tree without keys")
+    return tree
+
+
+def _decrypted(value: t.Any) -> str:
+    """The text of a value that is encrypted with Ansible Vault."""
+    if hasattr(value, "_ciphertext"):
+        return str(value)
+    raise AnsibleActionFail(
+        f"the tree holds a value of type {type(value).__name__}; give strings, numbers, booleans, lists"
+        " and mappings"
+    )
+
+
+def _transfer(action: t.Any, text: str) -> str:
+    shell = action._connection._shell
+    if shell.tmpdir is None:
+        action._make_tmp_path()
+    path = shell.join_path(shell.tmpdir, "tree.json")
+    action._transfer_data(path, text)
+    action._fixup_perms2((shell.tmpdir, path))
+    return str(path)
