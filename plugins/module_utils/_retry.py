@@ -27,7 +27,8 @@ class Verdict(enum.Enum):
     FINAL = "this is the answer"
 
 
-_NEVER_LEFT = (Failure.NOT_SENT, Failure.TLS)
+#: Failures after which a write has certainly not been carried out, and another server may do it.
+_NOT_CARRIED_OUT = (Failure.NOT_SENT, Failure.TLS, Failure.NOT_SERVED)
 
 #: Failures after which the same endpoint may well answer a moment later.
 PASSING = (Failure.BROKEN, Failure.SERVER_ERROR)
@@ -40,6 +41,8 @@ def failure_of(exc: Exception) -> Failure:
     if isinstance(exc, errors.EtcdInvalidResponse):
         redirected = 300 <= (exc.http_status or 0) < 400
         return Failure.REFUSED if redirected else Failure.GARBLED
+    if isinstance(exc, errors.EtcdV2NotServed):
+        return Failure.NOT_SERVED
     if isinstance(exc, errors.EtcdRaftInternal) and is_store_error(exc):
         return Failure.REFUSED
     if isinstance(exc, (errors.EtcdServerError, errors.EtcdRaftInternal, errors.EtcdLeaderElect)):
@@ -60,6 +63,6 @@ def verdict(kind: Kind, failure: Failure) -> Verdict:
     """Whether a request of this kind may be sent to another endpoint after this failure."""
     if failure is Failure.REFUSED:
         return Verdict.FINAL
-    if kind is Kind.WRITE and failure not in _NEVER_LEFT:
+    if kind is Kind.WRITE and failure not in _NOT_CARRIED_OUT:
         return Verdict.UNKNOWN
     return Verdict.NEXT

@@ -438,11 +438,15 @@ class _Operation:
         reasons = [
             (endpoint.url, _reason(exc)) for endpoint, (unused, exc) in self._failures.items()
         ]
-        for unused, exc in self._failures.values():
-            if isinstance(exc, errors.EtcdException):
-                # An endpoint that answers with an error says more than one that is silent.
-                exc.errors = tuple(reasons)
-                return exc
+        said = [
+            exc for unused, exc in self._failures.values() if isinstance(exc, errors.EtcdException)
+        ]
+        if said:
+            # An endpoint that answers with an error says more than one that is silent, and one that
+            # serves the v2 API more than one that does not.
+            exc = min(said, key=lambda one: isinstance(one, errors.EtcdV2NotServed))
+            exc.errors = tuple(reasons)
+            return exc
         failures = {failure for failure, unused in self._failures.values()}
         found = errors.EtcdUnreachable  # type: t.Type[errors.EtcdUnreachable]
         if failures == {Failure.TLS}:

@@ -120,6 +120,7 @@ class Failure(enum.Enum):
     TIMEOUT = "sent, and no answer in time"
     BROKEN = "sent, and the connection broke before the whole answer came"
     GARBLED = "the answer is not etcd's"
+    NOT_SERVED = "the server has no v2 API, and so did nothing"
     SERVER_ERROR = "the server could not carry it through, or does not know whether it did"
     REFUSED = "the server's final word"
 

@@ -111,6 +111,22 @@ def test_every_operation_names_a_server_without_v2(name: str, without_v2: Cluste
         CALLS[name](Client(without_v2.endpoints))
 
 
+@pytest.mark.parametrize("first", ["write", "create_in_order", "read"])
+def test_an_endpoint_without_v2_is_passed_over(
+    first: str, without_v2: Cluster, single: Cluster, key: str
+) -> None:
+    """Reads and writes go to the next endpoint, and that one is asked first from then on."""
+    client = Client(without_v2.endpoints + single.endpoints)
+    calls: t.Dict[str, t.Callable[[], t.Any]] = {
+        "write": lambda: client.write(key, "1"),
+        "create_in_order": lambda: client.create_in_order(key, "1"),
+        "read": lambda: client.read("/"),
+    }
+    done = calls[first]()
+    assert (done.endpoint, done.attempts) == (single.endpoints[0], 2)
+    assert client.write(key + "-2", "1").attempts == 1
+
+
 def test_a_server_without_v2_still_tells_version_and_health(without_v2: Cluster) -> None:
     """What is not v2 works."""
     client = Client(without_v2.endpoints)

@@ -158,7 +158,7 @@ class ClusterApi:
         for one in asked:
             try:
                 return self._send_to(one, request)
-            except (errors.EtcdNotLeader, errors.EtcdUnreachable) as exc:
+            except (errors.EtcdNotLeader, errors.EtcdUnreachable, errors.EtcdV2NotServed) as exc:
                 if refused is None or isinstance(exc, errors.EtcdNotLeader):
                     refused = exc
         raise refused or errors.EtcdNotLeader("there is no endpoint to ask")

@@ -26,6 +26,7 @@ TRUTH = [
     (Kind.READ, Failure.TIMEOUT, NEXT),
     (Kind.READ, Failure.BROKEN, NEXT),
     (Kind.READ, Failure.GARBLED, NEXT),
+    (Kind.READ, Failure.NOT_SERVED, NEXT),
     (Kind.READ, Failure.SERVER_ERROR, NEXT),
     (Kind.READ, Failure.REFUSED, FINAL),
     (Kind.WAIT, Failure.NOT_SENT, NEXT),
@@ -33,6 +34,7 @@ TRUTH = [
     (Kind.WAIT, Failure.TIMEOUT, NEXT),
     (Kind.WAIT, Failure.BROKEN, NEXT),
     (Kind.WAIT, Failure.GARBLED, NEXT),
+    (Kind.WAIT, Failure.NOT_SERVED, NEXT),
     (Kind.WAIT, Failure.SERVER_ERROR, NEXT),
     (Kind.WAIT, Failure.REFUSED, FINAL),
     (Kind.WRITE, Failure.NOT_SENT, NEXT),
@@ -40,6 +42,7 @@ TRUTH = [
     (Kind.WRITE, Failure.TIMEOUT, UNKNOWN),
     (Kind.WRITE, Failure.BROKEN, UNKNOWN),
     (Kind.WRITE, Failure.GARBLED, UNKNOWN),
+    (Kind.WRITE, Failure.NOT_SERVED, NEXT),
     (Kind.WRITE, Failure.SERVER_ERROR, UNKNOWN),
     (Kind.WRITE, Failure.REFUSED, FINAL),
 ]
@@ -60,6 +63,7 @@ def test_the_truth_table_is_whole():
 NOT_FINAL = {
     errors.EtcdInvalidResponse: Failure.GARBLED,
     errors.EtcdEmptyResponse: Failure.GARBLED,
+    errors.EtcdV2NotServed: Failure.NOT_SERVED,
     errors.EtcdServerError: Failure.SERVER_ERROR,
     errors.EtcdNoLeader: Failure.SERVER_ERROR,
     errors.EtcdRaftInternal: Failure.SERVER_ERROR,

@@ -39,6 +39,7 @@ DELETE = _wire.delete_key("v2", "/k", {"prevIndex": 5})
 WATCH = _wire.wait_key("v2", "/k", {}, 60.0)
 WRITES = [WRITE, POST, DELETE]
 GOOD = node_reply()
+WITHOUT_V2 = Reply(404, b"404 page not found\n")
 HEDGE = 0.1
 
 
@@ -160,7 +161,6 @@ def test_a_write_that_was_refused_once_and_then_lost_is_not_sent_a_third_time():
         (error_reply(412, 101), errors.EtcdTestFailed),
         (error_reply(401, 110), errors.EtcdUnauthorized),
         (error_reply(500, 300, cause="nodePath /1/d : Not a file ()"), errors.EtcdRaftInternal),
-        (Reply(404, b"404 page not found\n"), errors.EtcdV2NotServed),
         (Reply(301, b"", {"Location": "/elsewhere"}), errors.EtcdInvalidResponse),
         (Reply(405, b"Method Not Allowed\n"), errors.EtcdRefused),
     ],
@@ -170,6 +170,28 @@ def test_the_final_word_of_an_endpoint_is_final(request_, answer, expected):
     world.fail(request_, expected)
     assert world.asked == "ab"
     assert world.order[0] == "b"
+
+
+@pytest.mark.parametrize("request_", [READ] + WRITES + [WATCH], ids=str)
+def test_a_server_without_v2_did_nothing_so_the_next_endpoint_is_asked(request_):
+    world = World(a=WITHOUT_V2, b=GOOD)
+    result = world.send(request_)
+    assert (result.endpoint, result.attempts) == (url("b"), 2)
+    assert world.order == ["b", "a"]
+
+
+@pytest.mark.parametrize("request_", [READ] + WRITES + [WATCH], ids=str)
+@pytest.mark.parametrize("others", [WITHOUT_V2, REFUSED, BAD_CERTIFICATE])
+def test_where_nobody_else_answers_the_server_without_v2_is_named(request_, others):
+    world = World(a=others, b=WITHOUT_V2)
+    exc = world.fail(request_, errors.EtcdV2NotServed)
+    assert sorted(host for host, unused in exc.errors) == [url("a"), url("b")]
+    assert world.asked == "ab"
+
+
+def test_an_error_of_a_server_with_v2_says_more_than_one_without():
+    world = World(a=WITHOUT_V2, b=NO_QUORUM)
+    assert world.fail(READ, errors.EtcdRaftInternal).endpoint == url("b")
 
 
 def test_the_endpoint_that_answered_is_asked_first_next_time():

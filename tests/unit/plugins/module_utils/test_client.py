@@ -295,13 +295,17 @@ def test_a_user_that_does_not_exist_is_not_created_by_an_update():
     assert world.sent == ["GET /v2/auth/users"]
 
 
+WITHOUT_V2 = Reply(404, b"404 page not found\n")
+LEADS = Reply(200, {"leader": "d"})
+
+
 def test_the_leaders_statistics_are_asked_of_every_endpoint():
     clock = FakeClock()
     follower = Reply(403, {"message": "not current leader"})
-    http = FakeHttp(clock, {"a": [follower], "b": [REFUSED], "c": [Reply(200, {"leader": "c"})]})
-    client = Client(["a", "b", "c"], http=http, clock=clock, sleep=clock.sleep)
-    assert client.stats_leader().leader == "c"
-    assert http.hosts == ["a", "b", "c"]
+    http = FakeHttp(clock, {"a": [follower], "b": [REFUSED], "c": [WITHOUT_V2], "d": [LEADS]})
+    client = Client(["a", "b", "c", "d"], http=http, clock=clock, sleep=clock.sleep)
+    assert client.stats_leader().leader == "d"
+    assert http.hosts == ["a", "b", "c", "d"]
 
 
 def test_followers_say_more_than_silent_endpoints():
