@@ -33,6 +33,8 @@ options:
         added where none is named.
       - A member is known by the set of its peer URLs, else by O(name), else by O(id). If it is known
         by one of the latter two and has other peer URLs, they are changed.
+      - With O(state=absent), some of a member's peer URLs are not enough to mean it, and are refused
+        unless O(name) or O(id) finds the same member.
       - Required to add a member.
     type: list
     elements: str

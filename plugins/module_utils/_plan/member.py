@@ -77,11 +77,13 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
     """What to change so that the cluster is as wished.
 
     Raises:
-        Refusal: a member is to be added and the task names no peer URLs, or one of them belongs
-            to another member.
+        Refusal: a member is to be added and the task names no peer URLs; or one of them belongs
+            to another member; or a member is to be removed and the task names only some of its
+            peer URLs, or others with them, and no name or id that finds it.
     """
     member = find(members, wish)
     if not wish.present:
+        _refuse_part_of(members, member, wish)
         kind = MemberActionKind.NOTHING if member is None else MemberActionKind.REMOVE
         return MemberAction(kind, member)
     if member is not None and wish.peer_urls in (frozenset(), frozenset(member.peer_urls)):
@@ -101,6 +103,23 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
             % (wish.name if wish.name is not None else "with the id %x" % (wish.number or 0))
         )
     return MemberAction(MemberActionKind.ADD, None, wish.peer_urls)
+
+
+def _refuse_part_of(
+    members: t.Sequence[Member], found: t.Optional[Member], wish: Wish
+) -> None:
+    """Not to call a member absent that has one of the peer URLs, nor to remove it on a guess."""
+    for member in members:
+        if member is not found and wish.peer_urls.intersection(member.peer_urls):
+            raise Refusal(
+                "peer_urls names %s, which belongs to the member %s, whose peer URLs are %s; to remove"
+                " that one, give exactly these, or its name or id without peer_urls"
+                % (
+                    sorted(wish.peer_urls.intersection(member.peer_urls))[0],
+                    member.name or member.id,
+                    ", ".join(sorted(member.peer_urls)),
+                )
+            )
 
 
 def objection(

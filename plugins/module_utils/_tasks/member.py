@@ -29,6 +29,9 @@ PAUSE = 1.0
 #: caught up, since the member list is a local answer.
 _CATCH_UP_KEY = "/_quorum.etcd"
 
+#: Answers that say that the change is not ours: 409, 404 and 410.
+_SOMEBODY_ELSE = (errors.EtcdMemberExists, errors.EtcdMemberNotFound, errors.EtcdMemberRemoved)
+
 _NO_QUORUM = (errors.EtcdRaftInternal, errors.EtcdServerError, errors.EtcdTimeout)
 
 
@@ -57,14 +60,14 @@ def manage_member(
     client = connect()
     before = _members(client)
     action = member_plan.plan(before, wish)
-    if action.changes and not options["force"]:
-        objection = member_plan.objection(before, _healthy(client, before), action)
-        if objection is not None:
-            raise Refusal("refused: %s; force: true does it all the same" % objection)
+    guard = (lambda *unused: None) if options["force"] else _guard_quorum
+    guard(client, before, action)
     after = before
     if action.changes and apply:
         deadline = clock() + options["retry_timeout"]
-        after = _change(client, wish, before, lambda: clock() < deadline, sleep)
+        action, after = _change(client, wish, before, guard, lambda: clock() < deadline, sleep)
+        if not action.changes:
+            before = after
     member = member_plan.find(after, wish)
     if apply and wish.present and options["wait"]:
         deadline = clock() + options["wait_timeout"]
@@ -115,34 +118,55 @@ def _healthy(client: t.Any, members: t.Sequence[Member]) -> t.Set[str]:
     return {owners[url] for url, survey in zip(urls, client.survey(urls)) if survey.healthy}
 
 
+def _guard_quorum(client: t.Any, members: t.Sequence[Member], action: MemberAction) -> None:
+    if not action.changes:
+        return
+    objection = member_plan.objection(members, _healthy(client, members), action)
+    if objection is not None:
+        raise Refusal("refused: %s; force: true does it all the same" % objection)
+
+
 def _change(
     client: t.Any,
     wish: member_plan.Wish,
     members: t.Tuple[Member, ...],
+    guard: t.Callable[[t.Any, t.Sequence[Member], MemberAction], None],
     in_time: t.Callable[[], bool],
     sleep: t.Callable[[float], None],
-) -> t.Tuple[Member, ...]:
-    """Make the change, again while the server refuses it without a reason; the members after it."""
+) -> t.Tuple[MemberAction, t.Tuple[Member, ...]]:
+    """Make the change, again while the server refuses it without a reason.
+
+    Returns:
+        What was done, which is nothing where somebody else was faster, and the members after it.
+    """
+    action = member_plan.plan(members, wish)
+    done = None  # type: t.Optional[MemberAction]
     while True:
-        action = member_plan.plan(members, wish)
         refused = None  # type: t.Optional[errors.EtcdException]
         try:
             _send(client, action)
         except (errors.EtcdMemberError, errors.EtcdOutcomeUnknown) as exc:
-            # 500 says nothing; 409, 404 and 410 say that somebody else may have brought this about.
             refused = exc
+        if not isinstance(refused, _SOMEBODY_ELSE):
+            # Also after a 500, which says nothing: not even that it was not carried out.
+            done = action
         if refused is None:
             members = _members_after(client, wish, action, members)
         else:
             members = _members(client)
-        if not member_plan.plan(members, wish).changes:
-            return members
+        following = member_plan.plan(members, wish)
+        if not following.changes:
+            return done or following, members
         if not in_time():
             if refused is None:
                 raise errors.EtcdConflict("the cluster accepted the change and does not show it")
             reason = member_plan.likely_reason(members, _healthy(client, members))
             refused.message += " (the likely reason: %s)" % reason
             raise refused
+        if following.kind is not action.kind:
+            # The member came, or went, meanwhile: this is another change than the one looked at.
+            guard(client, members, following)
+        action = following
         sleep(PAUSE)
 
 

@@ -100,12 +100,44 @@ def test_plan(members, wished, kind, about):
         (wish(peers=["b", "x"], name="a"), "belongs to the member b"),
         (wish(name="x"), "there is no member x, and without peer_urls none can be added"),
         (wish(number=0xFF), "there is no member with the id ff"),
+        # to be removed, and named by more than its peer URLs
+        (wish(False, peers=["a", "x"]), "names http://a:2380, which belongs to the member a, whose"),
+        (wish(False, peers=["a", "b"]), "to remove that one, give exactly these, or its name or id"),
+        (wish(False, peers=["b", "x"], name="a"), "belongs to the member b"),
+        (wish(False, peers=["b", "x"], number=0xA1), "belongs to the member b"),
     ],
 )
 def test_plan_refuses(wished, says):
     with pytest.raises(Refusal) as caught:
         plan(ABC, wished)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wished, kind",
+    [
+        (wish(False, peers=["a2", "a"]), REMOVE),
+        (wish(False, peers=["a"], name="a"), REMOVE),
+        (wish(False, peers=["a2", "x"], number=0xA1), REMOVE),
+        (wish(False, peers=["x"]), NOTHING),
+    ],
+)
+def test_a_member_with_two_peer_urls_goes_by_both_or_by_its_name_or_id(wished, kind):
+    assert plan([member("a1", "a", "a", "a2"), B], wished).kind is kind
+
+
+@pytest.mark.parametrize(
+    "double, called", [(member("a1", "a", "a", "a2"), "a"), (member("a1", "", "a", "a2"), "a1")]
+)
+@pytest.mark.parametrize("peers", [["a"], ["a2"], ["a", "x"], ["a", "a2", "x"]])
+def test_a_member_that_is_named_by_some_of_its_peer_urls_is_not_called_absent(
+    double, called, peers
+):
+    with pytest.raises(Refusal) as caught:
+        plan([double, B], wish(False, peers=peers))
+    assert "member %s, whose peer URLs are http://a2:2380, http://a:2380;" % called in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(

@@ -295,13 +295,64 @@ def test_a_change_that_is_refused_without_a_reason_is_tried_again(options, actio
 
 
 @pytest.mark.parametrize("options, action, sent", CHANGES)
-@pytest.mark.parametrize("fate", ["done 500", "done lost", "done 409", "done 404", "done 410"])
-def test_a_refusal_is_fine_where_the_state_asked_for_holds(options, action, sent, fate):
+@pytest.mark.parametrize("fate", ["done 500", "done lost"])
+def test_a_lost_answer_is_fine_where_the_state_asked_for_holds(options, action, sent, fate):
     run = Run(FakeCluster(A, B, C, refusals=[fate]))
     report = run(**options)
     assert (report["changed"], report["action"]) == (True, action)
     assert run.cluster.sent == [sent]
     assert run.pauses == 0
+
+
+@pytest.mark.parametrize("options, action, sent", CHANGES)
+@pytest.mark.parametrize("fate", ["done 409", "done 404", "done 410"])
+def test_what_somebody_else_did_first_is_no_change_of_ours(options, action, sent, fate):
+    run = Run(FakeCluster(A, B, C, refusals=[fate]))
+    report = run(**options)
+    assert (report["changed"], report["action"]) == (False, "nothing")
+    assert report["diff"]["before"] == report["diff"]["after"]
+    assert (report["member"] is None) is (action == "remove")
+    assert run.cluster.sent == [sent]
+    assert run.pauses == 0
+
+
+@pytest.mark.parametrize("fates, changed", [(["500", "done 410"], True), (["404", "done"], True)])
+def test_one_attempt_that_may_have_been_ours_is_enough(fates, changed):
+    report = Run(FakeCluster(A, B, C, refusals=fates))(name="c", state="absent")
+    assert (report["changed"], report["action"]) == (changed, "remove")
+
+
+def gone_meanwhile(cluster, ill):
+    """Somebody else removes the member c while its URLs are to be changed."""
+
+    def update_member(member_id, peer_urls):
+        cluster.sent.append(("update", (member_id, peer_urls)))
+        cluster.members_now.remove(C)
+        cluster.ill.update(ill)
+        raise errors.EtcdReconfigurationRefused("removed")
+
+    cluster.update_member = update_member
+
+
+def test_a_member_that_goes_before_its_update_is_added():
+    run = Run(FakeCluster(A, B, C))
+    gone_meanwhile(run.cluster, [])
+    report = run(name="c", peer_urls=[peer("x")])
+    assert (report["changed"], report["action"]) == (True, "add")
+    assert run.cluster.sent[-1] == ("add", [peer("x")])
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_what_follows_from_what_others_do_is_guarded_too(force):
+    run = Run(FakeCluster(A, B, C))
+    gone_meanwhile(run.cluster, ["b"])
+    if force:
+        assert run(name="c", peer_urls=[peer("x")], force=True)["action"] == "add"
+        return
+    with pytest.raises(Refusal) as caught:
+        run(name="c", peer_urls=[peer("x")])
+    assert "would have 3 members and need 2 of them, and 1 are" in str(caught.value)
+    assert len(run.cluster.sent) == 1
 
 
 @pytest.mark.parametrize(
