@@ -211,9 +211,11 @@ class Workspace:
         lines = [f"ansible-core=={version}" if line == pin else line for line in lines]
         name = f"core-{version}"
         bin_folder = self.venv(name, python, lines)
-        answer = self.commands(f"install-{name}").run(
-            bin_folder / "python", "-c", _PYTHONS_OF_CORE, cwd=self.root
-        )
+        # What a command printed is read from its log, which another stage on this core would write to.
+        with self._installing:
+            answer = self.commands(f"install-{name}").run(
+                bin_folder / "python", "-c", _PYTHONS_OF_CORE, cwd=self.root
+            )
         controllers, remotes = json.loads(answer)
         return Core(
             version=version, python=python, bin=bin_folder, targets=(*remotes, *controllers)
