@@ -58,6 +58,12 @@ def binary(request: pytest.FixtureRequest) -> Binary:
 
 
 @pytest.fixture(scope="session")
+def servers() -> t.Sequence[Binary]:
+    """All server programs, for a test that needs two."""
+    return _SERVERS
+
+
+@pytest.fixture(scope="session")
 def single(binary: Binary) -> t.Iterator[Cluster]:
     """One node; do not harm it."""
     with Cluster(binary, extra_args=_ALONE) as cluster:

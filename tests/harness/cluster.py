@@ -103,6 +103,24 @@ class Member:
         )
         self.paused = False
 
+    def move_peer_url(self, peer_url: str) -> None:
+        """Listen to other members there from the next start on, as the cluster was told."""
+        self.command = [
+            "%s=%s" % (option.partition("=")[0], peer_url)
+            if option.startswith(("--listen-peer-urls=", "--initial-advertise-peer-urls="))
+            else option.replace(f"{self.name}={self.peer_url}", f"{self.name}={peer_url}")
+            for option in self.command
+        ]
+        self.peer_url = peer_url
+
+    def wait_ended(self, timeout: float = _TERM_TIMEOUT) -> None:
+        """Wait until it ends by itself, as a member does that was removed."""
+        deadline = time.monotonic() + timeout
+        while self.pid is not None:
+            if time.monotonic() >= deadline:
+                raise HarnessError(f"{self.name} still runs after {timeout} s")
+            time.sleep(_POLL)
+
     def kill(self) -> None:
         """SIGKILL and wait."""
         if self._process is not None:
@@ -284,17 +302,24 @@ class Cluster:
 
     def new_peer_url(self) -> str:
         """A free peer URL, for a member that is still to be added."""
-        return ports.new_peer_url()
+        url = ports.new_peer_url()
+        return url.replace("http:", "https:") if self.tls and self.tls.peers else url
 
     def add_member_process(
-        self, name: str, peer_url: str, initial_cluster: str, wait: bool = True
+        self,
+        name: str,
+        peer_url: str,
+        initial_cluster: str,
+        wait: bool = True,
+        binary: t.Optional[Binary] = None,
     ) -> Member:
         """Start the server of a member that was added to the cluster by its API.
 
-        `initial_cluster` is `name=peer_url,...` of all members, the new one included.
+        `initial_cluster` is `name=peer_url,...` of all members, the new one included; `binary` is
+        its server, if it is another than that of the cluster.
         """
         member = self._make_member(
-            name, ports.free_port(), peer_url, initial_cluster, state="existing"
+            name, ports.free_port(), peer_url, initial_cluster, state="existing", binary=binary
         )
         self.members.append(member)
         member.start()
@@ -316,7 +341,10 @@ class Cluster:
         names = [f"m{number}" for number in range(1, self.size + 1)]
         with ports.reserve(2 * self.size) as reservation:
             client_ports = reservation.ports[: self.size]
-            peer_urls = [f"http://{ports.HOST}:{port}" for port in reservation.ports[self.size :]]
+            scheme = "https" if self.tls and self.tls.peers else "http"
+            peer_urls = [
+                f"{scheme}://{ports.HOST}:{port}" for port in reservation.ports[self.size :]
+            ]
             initial_cluster = ",".join(f"{name}={url}" for name, url in zip(names, peer_urls))
             self.members = [
                 self._make_member(name, port, url, initial_cluster, state="new")
@@ -327,13 +355,19 @@ class Cluster:
         _wait_healthy(self.members, HEALTHY_WITHIN)
 
     def _make_member(
-        self, name: str, port: int, peer_url: str, initial_cluster: str, state: str
+        self,
+        name: str,
+        port: int,
+        peer_url: str,
+        initial_cluster: str,
+        state: str,
+        binary: t.Optional[Binary] = None,
     ) -> Member:
         scheme = "https" if self.tls else "http"
         endpoint = f"{scheme}://{ports.HOST}:{port}"
         data_dir = os.path.join(self.directory, f"{name}.data")
         log_path = os.path.join(self.directory, f"{name}.log")
-        command = [self.binary.path, f"--name={name}", f"--data-dir={data_dir}"]
+        command = [(binary or self.binary).path, f"--name={name}", f"--data-dir={data_dir}"]
         command += [f"--listen-client-urls={endpoint}", f"--advertise-client-urls={endpoint}"]
         command += [f"--listen-peer-urls={peer_url}", f"--initial-advertise-peer-urls={peer_url}"]
         command += [f"--initial-cluster={initial_cluster}", f"--initial-cluster-state={state}"]
@@ -346,6 +380,11 @@ class Cluster:
             if self.tls.client_auth:
                 command.append("--client-cert-auth=true")
                 command.append(f"--trusted-ca-file={self.tls.certs.ca_cert}")
+            if self.tls.peers:
+                command.append(f"--peer-cert-file={self.tls.server_cert}")
+                command.append(f"--peer-key-file={self.tls.server_key}")
+                command.append(f"--peer-trusted-ca-file={self.tls.certs.ca_cert}")
+                command.append("--peer-client-cert-auth=true")
         command += self.extra_args
         return Member(
             name=name,

@@ -33,6 +33,8 @@ class Tls:
     certs: Certs
     client_auth: bool = False
     """Whether clients must show a certificate of the CA."""
+    peers: bool = False
+    """Whether the members speak TLS, with client certificates, to each other as well."""
     expired: bool = False
     """Whether the server shows its expired certificate."""
 

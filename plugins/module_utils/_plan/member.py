@@ -105,9 +105,7 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
     return MemberAction(MemberActionKind.ADD, None, wish.peer_urls)
 
 
-def _refuse_part_of(
-    members: t.Sequence[Member], found: t.Optional[Member], wish: Wish
-) -> None:
+def _refuse_part_of(members: t.Sequence[Member], found: t.Optional[Member], wish: Wish) -> None:
     """Not to call a member absent that has one of the peer URLs, nor to remove it on a guess."""
     for member in members:
         if member is not found and wish.peer_urls.intersection(member.peer_urls):

@@ -48,17 +48,28 @@ def manage_dir(
 
 
 def _refuse_unless_ttl_can_be_set(client: t.Any, path: str) -> None:
-    """The members of a cluster of two versions would disagree, so both versions are asked for."""
-    for what, version in (
-        ("this server is etcd", client.version()),
-        ("the cluster's version is", client.version_cluster()),
-    ):
+    """The members of a cluster of two versions would disagree, so all are asked for theirs.
+
+    The cluster's version is that of its oldest member. Of a member that does not answer, the
+    version is not known, and does not count.
+    """
+    for what, version in _versions(client):
         if not dir_plan.can_set_ttl(version):
             raise Refusal(
                 "the TTL of the directory %s is not as wanted, and etcd 3.5 cannot change the TTL of"
                 " a directory that exists (%s %s); leave ttl out, or remove the directory and make"
                 " it again" % (path, what, version)
             )
+
+
+def _versions(client: t.Any) -> t.Iterator[t.Tuple[str, str]]:
+    """Every version that there is in the cluster, with the words that tell whose it is."""
+    yield "this server is etcd", client.version()
+    yield "the cluster's version is", client.version_cluster()
+    owners = {url: member.name for member in client.members() for url in member.client_urls}
+    for survey in client.survey(sorted(owners)) if owners else ():
+        if survey.version is not None:
+            yield "the member %s is etcd" % owners[survey.endpoint], survey.version
 
 
 def _children(outcome: _apply.Outcome) -> t.List[str]:

@@ -101,8 +101,14 @@ def test_plan(members, wished, kind, about):
         (wish(name="x"), "there is no member x, and without peer_urls none can be added"),
         (wish(number=0xFF), "there is no member with the id ff"),
         # to be removed, and named by more than its peer URLs
-        (wish(False, peers=["a", "x"]), "names http://a:2380, which belongs to the member a, whose"),
-        (wish(False, peers=["a", "b"]), "to remove that one, give exactly these, or its name or id"),
+        (
+            wish(False, peers=["a", "x"]),
+            "names http://a:2380, which belongs to the member a, whose",
+        ),
+        (
+            wish(False, peers=["a", "b"]),
+            "to remove that one, give exactly these, or its name or id",
+        ),
         (wish(False, peers=["b", "x"], name="a"), "belongs to the member b"),
         (wish(False, peers=["b", "x"], number=0xA1), "belongs to the member b"),
     ],

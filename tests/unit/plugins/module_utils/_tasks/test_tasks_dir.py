@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._results import Member, Survey
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.dir import manage_dir
 from ansible_collections.quorum.etcd.tests.unit.fakes import store as faults
 from ansible_collections.quorum.etcd.tests.unit.fakes.store import FakeStore
@@ -24,10 +25,20 @@ OPTIONS = {
 class Store(FakeStore):
     """A store whose server has a version."""
 
-    def __init__(self, version="3.4.23", cluster="3.4.0"):
+    def __init__(self, version="3.4.23", cluster="3.4.0", others=()):
         super().__init__()
-        self._version, self._cluster = version, cluster
+        self._version, self._cluster, self._others = version, cluster, others
         self.versions_asked = 0
+
+    def members(self):
+        names = ["m%d" % number for number in range(2, 2 + len(self._others))]
+        return tuple(Member(name, name, (), ("http://%s:2379" % name,)) for name in names)
+
+    def survey(self, urls):
+        return tuple(
+            Survey(url, version is not None, version=version, name=member.name)
+            for url, version, member in zip(urls, self._others, self.members())
+        )
 
     def version(self):
         self.versions_asked += 1
@@ -94,6 +105,23 @@ def test_3_5_cannot_change_a_ttl_and_is_not_asked_to(apply, version, cluster, sa
         manage(store, apply=apply, ttl=60)
     assert says in str(caught.value)
     assert store.sends == 0
+
+
+def test_a_member_of_3_5_among_others_is_found():
+    # The cluster's version is that of the oldest member, and the one that answers is one of 3.4.
+    store = Store(others=["3.4.23", "3.5.1"])
+    store.put_dir("/d", ttl=600)
+    with pytest.raises(Refusal) as caught:
+        manage(store, ttl=60)
+    assert "the member m3 is etcd 3.5.1" in str(caught.value)
+    assert store.sends == 0
+
+
+@pytest.mark.parametrize("others", [["3.4.23", "3.4.23"], ["3.4.23", None], [None]])
+def test_a_member_that_does_not_answer_is_no_obstacle(others):
+    store = Store(others=others)
+    store.put_dir("/d", ttl=600)
+    assert manage(store, ttl=60)["action"] == "set_dir_ttl"
 
 
 @pytest.mark.parametrize("options", [{}, {"ttl": 600}, {"ttl": 9999}])
