@@ -122,7 +122,6 @@ options:
     type: list
     elements: str
     default: []
-    no_log: false
 notes:
   - Order of the writes. First goes what is in the way (only with O(force=true)); then directories are made,
     parents before children; then keys are written; then what is purged goes, keys before the directories

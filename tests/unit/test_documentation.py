@@ -92,6 +92,33 @@ def test_the_options_of_a_module_are_those_of_its_argument_spec(name):
     assert all_facts(documentation.get("options") or {}, "suboptions") == all_facts(spec, "options")
 
 
+WORDS = {
+    "description",
+    "type",
+    "elements",
+    "required",
+    "default",
+    "choices",
+    "aliases",
+    "suboptions",
+    "version_added",
+}
+"""What the documentation of an option may say, as validate-modules has it."""
+
+
+def options_of(documented):
+    """Every option and suboption with its name."""
+    for name, option in documented.items():
+        yield name, option
+        yield from options_of(option.get("suboptions") or {})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_options_of_a_module_say_nothing_else(name):
+    for option, documented in options_of(load(name)[0].get("options") or {}):
+        assert set(documented) <= WORDS, option
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_options_of_a_module_do_not_hide_those_of_the_connection(name):
     spec = load(name)[2]
