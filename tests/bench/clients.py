@@ -85,6 +85,7 @@ def _checks(method: str, samples: Samples) -> list[Check]:
         for other, must, beyond in (
             (PYETCD, 1.3, None),
             (PYTHON_ETCD, 1.0, None),
+            (SESSION, None, None),
             (BARE, None, 0.6),
         )
     ] + [

@@ -25,6 +25,7 @@ class Lab:
         tree: holds the checkout as ansible_collections/quorum/etcd.
         node: a cluster of one member.
         quick: fewer rounds, for a first impression.
+        collections: folders with other collections.
     """
 
     scratch: Path
@@ -32,6 +33,7 @@ class Lab:
     binary: Binary
     node: Cluster
     quick: bool
+    collections: tuple[Path, ...] = ()
 
     @property
     def endpoint(self) -> str:

@@ -2,10 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lookup: many terms in one query, against an empty task and against a loop of lookups."""
+"""The lookup: many terms in one query, against an empty task, a loop of lookups, and another one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import community
 import playbook
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from lab import Lab
@@ -15,10 +18,17 @@ EMPTY = "an empty task"
 ONE = "one term in one query"
 QUERY = "100 terms in one query"
 LOOP = "100 lookups in a loop"
+COMMUNITY = "100 terms, community.general.etcd"
 
 _COUNT = 100
+_PLUGIN = "quorum.etcd.etcd_key"
 _ENDPOINTS = "endpoints=[endpoint]"
 _KEYS = [f"/bench/lookup/{number}" for number in range(_COUNT)]
+#: It wants them without their leading slash.
+_THEIR_KEYS = [key.lstrip("/") for key in _KEYS]
+
+_OURS = f"query('{_PLUGIN}', *terms, {_ENDPOINTS})"
+_THEIRS = "query('community.general.etcd', *terms, url=endpoint, version='v2')"
 
 
 def run(lab: Lab) -> list[Check]:
@@ -26,14 +36,20 @@ def run(lab: Lab) -> list[Check]:
     client = Client([lab.endpoint])
     for key in _KEYS:
         client.write(key, f"value of {key}")
-    plugin = "'quorum.etcd.etcd_key'"
     tasks = {
         EMPTY: _debug("nothing"),
-        ONE: _debug(f"{{{{ query({plugin}, '{_KEYS[0]}', {_ENDPOINTS}) | length }}}}"),
-        QUERY: _debug(f"{{{{ query({plugin}, *terms, {_ENDPOINTS}) | length }}}}", terms=_KEYS),
-        LOOP: dict(_debug(f"{{{{ lookup({plugin}, item, {_ENDPOINTS}) }}}}"), loop=_KEYS),
+        ONE: _count(_OURS, [_KEYS[0]]),
+        QUERY: _count(_OURS, _KEYS),
+        LOOP: dict(_debug(f"{{{{ lookup('{_PLUGIN}', item, {_ENDPOINTS}) }}}}"), loop=_KEYS),
     }
-    samples = playbook.interleave(lab, tasks, rounds=lab.rounds(20), seconds=40, per_play=4)
+    try:
+        lab = replace(lab, collections=(community.collections_path(),))
+    except community.CannotBeHadError as exc:
+        print(f"  Not measured against community.general.etcd: {exc}\n")
+    else:
+        tasks[COMMUNITY] = _count(_THEIRS, _THEIR_KEYS)
+        _check_answers(lab)
+    samples = playbook.interleave(lab, tasks, rounds=lab.rounds(20), seconds=90, per_play=4)
     print_table(
         [f"lookup, {samples.rounds} rounds", "median", "time, empty task = 1"],
         [
@@ -41,11 +57,37 @@ def run(lab: Lab) -> list[Check]:
             for name in samples.names
         ],
     )
-    return [
+    checks = [
         Check("lookup, 100 terms in one query / empty task", samples.ratio(QUERY, EMPTY), 4.0, 3.0),
         Check("lookup, 100 terms / one term", samples.ratio(QUERY, ONE)),
         Check("lookup, loop of 100 / 100 terms in one query", samples.ratio(LOOP, QUERY)),
     ]
+    if COMMUNITY in tasks:
+        what, ratio = f"lookup, {COMMUNITY} / in one query", samples.ratio(COMMUNITY, QUERY)
+        checks.append(Check(what, ratio, must=10.0, least=True))
+    return checks
+
+
+def _check_answers(lab: Lab) -> None:
+    """Both lookups give the same values, so that none is fast because it fails.
+
+    Raises:
+        RuntimeError: they do not.
+    """
+    wanted = [f"value of {key}" for key in _KEYS]
+    checks = [
+        {
+            "name": query,
+            "ansible.builtin.assert": {"that": [f"{query} == wanted"]},
+            "vars": {"terms": terms, "wanted": wanted},
+        }
+        for query, terms in ((_OURS, _KEYS), (_THEIRS, _THEIR_KEYS))
+    ]
+    playbook.run(lab, checks)
+
+
+def _count(query: str, terms: list[str]) -> dict[str, object]:
+    return _debug(f"{{{{ {query} | length }}}}", terms=terms)
 
 
 def _debug(message: str, **variables: object) -> dict[str, object]:

@@ -85,7 +85,7 @@ def _environment(lab: Lab) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(configuration),
         "ANSIBLE_HOME": str(lab.scratch / "ansible"),
         "ANSIBLE_REMOTE_TMP": str(lab.scratch / "remote"),
-        "ANSIBLE_COLLECTIONS_PATH": str(lab.tree),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(map(str, (lab.tree, *lab.collections))),
         "ANSIBLE_CALLBACK_PLUGINS": str(_CALLBACKS),
         "ANSIBLE_STDOUT_CALLBACK": "stopwatch",
         "ANSIBLE_NOCOLOR": "1",

@@ -31,6 +31,7 @@ SECTIONS = {
     "client": "sequential rate of the client",
     "task": "cost of one task",
     "lookup": "cost of the lookup",
+    "load": "the server's own limit",
     "failover": "time to success when an endpoint is down",
 }
 
@@ -87,6 +88,7 @@ def _section(name: str) -> Callable[[Lab], list[Check]]:
     # pylint: disable=import-outside-toplevel
     import clients
     import failover
+    import load
     import lookups
     import tasks
 
@@ -94,6 +96,7 @@ def _section(name: str) -> Callable[[Lab], list[Check]]:
         "client": clients.run,
         "task": tasks.run,
         "lookup": lookups.run,
+        "load": load.run,
         "failover": failover.run,
     }
     return sections[name]
