@@ -70,7 +70,7 @@ def before(other: t.Callable[[], t.Any], then: Fault) -> Fault:
 
 
 class FakeStore:
-    """Implements `_apply.KeyClient` with the conditions, indexes and events of etcd v2.
+    """Implements `_apply.KeyClient` and `_batch.BatchClient` with the conditions, indexes and events of etcd v2.
 
     TTLs are kept and shown, and never run out.
 
@@ -79,6 +79,8 @@ class FakeStore:
         before_read: what happens before the reads, one call for each.
         sends: how many writes were sent.
         commits: the actions of the writes of the task under test that were carried out.
+        batches: how many connections each `send_all` was to use.
+        refusals: how many times `send_all` finds no connection, and takes nothing.
     """
 
     def __init__(self, first_index: int = 10) -> None:
@@ -90,6 +92,8 @@ class FakeStore:
         self.reads = 0
         self.sends = 0
         self.commits = []  # type: t.List[str]
+        self.batches = []  # type: t.List[int]
+        self.refusals = 0
         self._oldest = 1
 
     # -- other writers, and what a test looks at
@@ -221,6 +225,29 @@ class FakeStore:
 
         return self._write(commit)
 
+    # -- _batch.BatchClient
+
+    def composer(self) -> t.Any:
+        """What keeps a call for later instead of making it."""
+        return _Composer(self)
+
+    def send_all(
+        self, requests: t.Iterable[t.Tuple[t.Any, t.Any]], *, connections: int
+    ) -> t.Iterator[t.Tuple[t.Any, t.Any]]:
+        """Make the calls in their order; ends after one whose outcome is not known."""
+        self.batches.append(connections)
+        if self.refusals:
+            self.refusals -= 1
+            return
+        for mark, call in requests:
+            try:
+                outcome = call()
+            except errors.EtcdException as exc:
+                outcome = exc
+            yield mark, outcome
+            if isinstance(outcome, errors.EtcdOutcomeUnknown):
+                return
+
     # -- inside
 
     def _write(self, commit: Commit) -> EtcdResult:
@@ -304,6 +331,16 @@ class FakeStore:
 
     def _error(self, cls: t.Type[errors.EtcdException], cause: str) -> errors.EtcdException:
         return cls("refused", cause=cause, index=self.index, endpoint="http://fake:2379")
+
+
+class _Composer:
+    """The store's writes, to be made when they are called."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> t.Any:
+        return lambda *args, **options: lambda: getattr(self._store, name)(*args, **options)
 
 
 def _above(key: str) -> t.List[str]:

@@ -1,0 +1,407 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree import (
+    Leaf,
+    hidden_keys,
+    listing,
+    matcher,
+    plan,
+    states_after,
+    wish_from_options,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+
+UNSET = {
+    "path": "/t",
+    "state": "present",
+    "purge": False,
+    "purge_exclude": [],
+    "include_hidden": False,
+    "ttl": None,
+    "leaf_json": False,
+    "leaf_json_depth": None,
+    "force": False,
+}
+
+
+def wish(tree, **options):
+    return wish_from_options(dict(UNSET, **options), tree)
+
+
+def states(**content):
+    """States by name below /t: a value, a (value, TTL) pair, or None for a directory."""
+    found = {"/t": KeyState(None, True, None, None, 1, 1)}
+    for number, (name, one) in enumerate(content.items(), 2):
+        value, ttl = one if isinstance(one, tuple) else (one, None)
+        key = "/t/" + name.replace("__", "/")
+        found[key] = KeyState(value, value is None, ttl, None, number, number)
+    return found
+
+
+def steps(stages):
+    """Stages as short text: kind, key below /t, and what is written."""
+    return [
+        [
+            " ".join(
+                [one.kind.value, one.key]
+                + ([] if one.value is None or one.kind.value == "delete" else [one.value])
+                + ([] if one.ttl is None else ["ttl=%d" % one.ttl])
+            )
+            for one in stage
+        ]
+        for stage in stages
+    ]
+
+
+@pytest.mark.parametrize(
+    "tree, options, leaves, directories",
+    [
+        ({}, {}, {}, ["/t"]),
+        ({"a": "x"}, {}, {"/t/a": Leaf("x")}, ["/t"]),
+        ({"a": "x"}, {"path": "/"}, {"/a": Leaf("x")}, ["/"]),
+        ({"a": "x"}, {"path": "t/u/"}, {"/t/u/a": Leaf("x")}, ["/t/u"]),
+        ({"a": "x"}, {"ttl": 0}, {"/t/a": Leaf("x", False, 0)}, ["/t"]),
+        (
+            {"n": 42, "b": True, "f": 1.5, "l": [2, {"z": 1}], "e": ""},
+            {},
+            {
+                "/t/n": Leaf("42"),
+                "/t/b": Leaf("true"),
+                "/t/f": Leaf("1.5"),
+                "/t/l": Leaf('[2,{"z":1}]', True),
+                "/t/e": Leaf(""),
+            },
+            ["/t"],
+        ),
+        (
+            {"d": {"e": {}, "a.b-c d": "x"}},
+            {},
+            {"/t/d/a.b-c d": Leaf("x")},
+            ["/t", "/t/d", "/t/d/e"],
+        ),
+        (
+            {"d": {"b": 1, "a": 2}},
+            {"leaf_json": True},
+            {"/t/d": Leaf('{"a":2,"b":1}', True)},
+            ["/t"],
+        ),
+        ({"d": {}}, {"leaf_json_depth": 1}, {"/t/d": Leaf("{}", True)}, ["/t"]),
+        (
+            {"d": {"e": {"x": 1}}, "f": {}},
+            {"leaf_json_depth": 2},
+            {"/t/d/e": Leaf('{"x":1}', True)},
+            ["/t", "/t/d", "/t/f"],
+        ),
+        (
+            {"a": None, "d": {"b": "x"}},
+            {"state": "absent"},
+            {"/t/a": Leaf(None), "/t/d/b": Leaf(None)},
+            ["/t", "/t/d"],
+        ),
+        (None, {"state": "absent"}, {}, ["/t"]),
+    ],
+)
+def test_wishes(tree, options, leaves, directories):
+    found = wish(tree, **options)
+    assert found.leaves == leaves
+    assert sorted(found.directories) == directories
+    assert found.everything == (tree is None)
+
+
+@pytest.mark.parametrize(
+    "tree, options, says",
+    [
+        (None, {}, "tree is missing"),
+        ([1], {}, "the tree is a list"),
+        ("x", {}, "the tree is one value"),
+        (3, {"state": "absent"}, "the tree is one value"),
+        ({"a": None}, {}, "/t/a has no value"),
+        ({"d": {"": "x"}}, {}, '"" below /t/d cannot be the name of a key'),
+        ({".": "x"}, {}, '"." below /t'),
+        ({"..": {}}, {}, '".." below /t'),
+        ({"a/b": "x"}, {"path": "/"}, '"a/b" below /'),
+        ({"a/b": "x"}, {"state": "absent"}, "nest mappings"),
+        ({"\udc80": "x"}, {}, "not valid UTF-8"),
+        ({"a": "\udc80"}, {}, "not valid UTF-8"),
+        ({"a": float("nan")}, {}, "the value of /t/a"),
+        (None, {"state": "absent", "path": "/"}, "would remove the whole store"),
+        ({}, {"state": "absent", "purge": True}, "purge is for state: present"),
+        ({}, {"purge_exclude": ["a"]}, "purge_exclude needs purge: true"),
+        ({}, {"ttl": -1}, "write 0 for keys that live for ever"),
+        ({}, {"leaf_json": True, "leaf_json_depth": 2}, "give one of the two"),
+        ({}, {"leaf_json_depth": 0}, "1 for those right below it"),
+        ({"d": {"_a": {"b": 1}}}, {}, "/t/d/_a is hidden"),
+        ({}, {"path": "/a//b"}, "empty segment"),
+    ],
+)
+def test_what_is_refused(tree, options, says):
+    with pytest.raises((Refusal, ClientException)) as caught:
+        wish(tree, **options)
+    assert says in str(caught.value)
+
+
+def test_hidden_keys_are_those_whose_own_name_is_hidden():
+    tree = {"_a": {"_b": {"c": 1}, "d": 2}, "e_": 3, "f": {"_g": 4}}
+    found = hidden_keys(wish(tree, include_hidden=True, path="/_p/q"))
+    assert found == ["/_p/q/_a", "/_p/q/_a/_b", "/_p/q/f/_g"]
+    assert hidden_keys(wish({"_a": 1}, include_hidden=True, path="/")) == ["/_a"]
+
+
+PLANS = {
+    "nothing there": ({}, {"b": "x", "a": "y"}, {}, [["create /t/a y", "create /t/b x"]]),
+    "path only": ({}, {}, {}, [["make_dir /t"]]),
+    "root": ({}, {"a": "y"}, {"path": "/"}, [["create /a y"]]),
+    "as wished": (states(a="x", d=None), {"a": "x", "d": {}}, {}, []),
+    "what is not named stays": (states(a="x", z="z"), {"a": "x"}, {}, []),
+    "another value": (states(a="x"), {"a": "y"}, {}, [["swap /t/a y"]]),
+    "another value keeps the TTL": (states(a=("x", 50)), {"a": "y"}, {}, [["swap /t/a y ttl=50"]]),
+    "the same JSON": (states(a='[ 1, {"b": 2} ]'), {"a": [1, {"b": 2}]}, {}, []),
+    "another JSON": (states(a="[1]"), {"a": [2]}, {}, [["swap /t/a [2]"]]),
+    "a TTL is missing": (states(a="x"), {"a": "x"}, {"ttl": 9}, [["refresh /t/a x ttl=9"]]),
+    "a TTL is there": (states(a=("x", 5)), {"a": "x"}, {"ttl": 9}, []),
+    "a TTL is longer": (states(a=("x", 99)), {"a": "x"}, {"ttl": 9}, [["refresh /t/a x ttl=9"]]),
+    "a TTL is to go": (states(a=("x", 5)), {"a": "x"}, {"ttl": 0}, [["swap /t/a x"]]),
+    "new with a TTL": (states(), {"a": "x"}, {"ttl": 9}, [["create /t/a x ttl=9"]]),
+    "empty directories": (
+        states(),
+        {"d": {"e": {}, "f": {}}, "g": {"h": "x"}},
+        {},
+        [["make_dir /t/d/e", "make_dir /t/d/f"], ["create /t/g/h x"]],
+    ),
+    "directories of two depths": (
+        states(),
+        {"d": {"e": {}}, "f": {}},
+        {},
+        [["make_dir /t/f"], ["make_dir /t/d/e"]],
+    ),
+    "additions before removals": (
+        states(old="x"),
+        {"new": "x"},
+        {"purge": True},
+        [["create /t/new x"], ["delete /t/old"]],
+    ),
+    "purge, the deepest first": (
+        states(d=None, d__e=None, d__e__x="x", d__y="y", k="k"),
+        {"k": "k"},
+        {"purge": True},
+        [
+            ["delete /t/d/e/x", "delete /t/d/y"],
+            ["remove_dir /t/d/e"],
+            ["remove_dir /t/d"],
+        ],
+    ),
+    "purge of a similar name": (
+        states(**{"d": None, "d__x": "x", "d-": "y"}),
+        {"d-": "y"},
+        {"purge": True},
+        [["delete /t/d/x"], ["remove_dir /t/d"]],
+    ),
+    "purge keeps what is excluded": (
+        states(d=None, d__x="x", d__y="y", e=None, e__z="z"),
+        {},
+        {"purge": True, "purge_exclude": ["/d/x", "e"]},
+        [["delete /t/d/y"]],
+    ),
+    "purge keeps by a star": (
+        states(d=None, d__x="x", d__e=None, d__e__x="x", f="f"),
+        {},
+        {"purge": True, "purge_exclude": ["*x"]},
+        [["delete /t/f"]],
+    ),
+    "purge everything": (
+        states(a="x", d=None),
+        {},
+        {"purge": True},
+        [["delete /t/a"], ["remove_dir /t/d"]],
+    ),
+    "directory to value": (
+        states(a=None, a__b="x", a__c=None),
+        {"a": "v"},
+        {"force": True},
+        [["delete /t/a/b"], ["remove_dir /t/a/c"], ["remove_dir /t/a"], ["create /t/a v"]],
+    ),
+    "value to directory": (
+        states(a="x"),
+        {"a": {"b": "v"}},
+        {"force": True},
+        [["delete /t/a"], ["create /t/a/b v"]],
+    ),
+    "value to empty directory": (
+        states(a="x"),
+        {"a": {}},
+        {"force": True},
+        [["delete /t/a"], ["make_dir /t/a"]],
+    ),
+    "directory to value, with purge": (
+        states(a=None, a__b="x", z="z"),
+        {"a": "v"},
+        {"force": True, "purge": True},
+        [["delete /t/a/b"], ["remove_dir /t/a"], ["create /t/a v"], ["delete /t/z"]],
+    ),
+    "path is a value": (
+        {"/t": KeyState("x", False, None, None, 1, 1)},
+        {"a": "v"},
+        {"force": True},
+        [["delete /t"], ["create /t/a v"]],
+    ),
+    "absent": (
+        states(a="x", d=None, d__b="y", z="z"),
+        {"a": None, "d": {"b": None, "c": None}},
+        {"state": "absent"},
+        [["delete /t/a", "delete /t/d/b"], ["remove_dir /t/d"]],
+    ),
+    "absent, and the path too": (
+        states(a="x"),
+        {"a": None},
+        {"state": "absent"},
+        [["delete /t/a"], ["remove_dir /t"]],
+    ),
+    "absent, nothing there": ({}, {"a": None}, {"state": "absent"}, []),
+    "absent, directory holds another": (
+        states(d=None, d__b="y", d__c="z"),
+        {"d": {"b": None}},
+        {"state": "absent"},
+        [["delete /t/d/b"]],
+    ),
+    "absent, all of it": (
+        states(a="x", d=None, d__b="y"),
+        None,
+        {"state": "absent"},
+        [["delete /t/a", "delete /t/d/b"], ["remove_dir /t/d"], ["remove_dir /t"]],
+    ),
+    "absent, all but what is excluded": (
+        states(a="x", d=None, d__b="y"),
+        None,
+        {"state": "absent", "purge_exclude": ["d/b"]},
+        [["delete /t/a"]],
+    ),
+    "absent, root": (
+        {
+            "/": KeyState(None, True, None, None, 0, 0),
+            "/a": KeyState("x", False, None, None, 2, 2),
+            "/b": KeyState("x", False, None, None, 3, 3),
+        },
+        {"a": None},
+        {"state": "absent", "path": "/"},
+        [["delete /a"]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plans(name):
+    current, tree, options, expected = PLANS[name]
+    wished = wish(tree, **options)
+    stages = plan(current, wished)
+    assert steps(stages) == expected
+    # Planned again on what it leads to, there is nothing to do.
+    after = states_after(current, stages, wished)
+    assert steps(plan(after, wished)) == []
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_action_carries_what_was_read(name):
+    current, tree, options, unused = PLANS[name]
+    gone = set()
+    for stage in plan(current, wish(tree, **options)):
+        for action in stage:
+            found = None if action.key in gone else current.get(action.key)
+            assert action.before == found
+            if action.kind.value in ("delete", "remove_dir"):
+                gone.add(action.key)
+
+
+@pytest.mark.parametrize(
+    "current, tree, options, says",
+    [
+        (states(a=None), {"a": "v"}, {}, "/t/a is a directory, and the tree has a value there"),
+        (states(a="x"), {"a": {}}, {}, "/t/a is a key with a value, and the tree has a directory"),
+        (states(a=None), {"a": None}, {"state": "absent"}, "/t/a is a directory"),
+        (
+            states(a=None, a__b="x"),
+            {"a": "v"},
+            {"force": True, "purge": True, "purge_exclude": ["a/b"]},
+            "purge_exclude keeps /t/a/b",
+        ),
+        (
+            states(**dict.fromkeys("abcdefg")),
+            dict.fromkeys("abcdefg", "v"),
+            {},
+            "and 2 more; force: true",
+        ),
+    ],
+)
+def test_what_is_in_the_way(current, tree, options, says):
+    with pytest.raises(Refusal) as caught:
+        plan(current, wish(tree, **options))
+    assert says in str(caught.value)
+
+
+def test_hidden_directories_go_with_what_cannot_be_seen():
+    for hidden in (True, False):
+        wished = wish({}, purge=True, include_hidden=hidden)
+        (stage,) = plan(states(d=None), wished)
+        assert [one.recursive for one in stage] == [hidden]
+
+
+def test_a_directory_with_a_ttl_is_made_before_what_is_in_it():
+    wished = wish({"d": {"e": {"x": "v"}}})
+    wished = wished._replace(directories=dict(wished.directories, **{"/t/d": 90}))
+    assert steps(plan({}, wished)) == [["make_dir /t/d ttl=90"], ["create /t/d/e/x v"]]
+    assert steps(plan(states(d=None), wished)) == [
+        ["set_dir_ttl /t/d ttl=90"],
+        ["create /t/d/e/x v"],
+    ]
+
+
+def test_the_lines_of_a_diff():
+    current = states(a="x\ny", d=None, d__old="1", s="secret", u="same")
+    wished = wish({"a": "ü", "d": {"e": {"f": 1}}, "s": "other", "u": "same"}, purge=True, ttl=7)
+    secret = matcher(["s", "u"])
+    stages = plan(current, wished)
+    after = states_after(current, stages, wished)
+    assert listing(current, wished, secret).splitlines() == [
+        "/t/",
+        '/t/a = "x\\ny"',
+        "/t/d/",
+        '/t/d/old = "1"',
+        "/t/s = (secret)",
+        "/t/u = (secret)",
+    ]
+    assert listing(after, wished, secret, current).splitlines() == [
+        "/t/",
+        '/t/a = "ü" (ttl 7)',
+        "/t/d/",
+        "/t/d/e/",
+        '/t/d/e/f = "1" (ttl 7)',
+        "/t/s = (secret, changed) (ttl 7)",
+        "/t/u = (secret) (ttl 7)",
+    ]
+    assert listing({}, wished) == ""
+
+
+@pytest.mark.parametrize(
+    "patterns, name, matches",
+    [
+        (["a"], "a", True),
+        (["a"], "a/b", False),
+        (["a"], "ba", False),
+        (["/a"], "a", True),
+        (["a*"], "a/b/c", True),
+        (["*/c"], "a/b/c", True),
+        (["b", "[ab]?"], "ax", True),
+        (["a.c"], "abc", False),
+    ],
+)
+def test_patterns(patterns, name, matches):
+    assert bool(matcher(patterns).match(name)) is matches
+
+
+def test_no_patterns():
+    assert matcher([]) is None

@@ -1,0 +1,293 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import _apply, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
+from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
+from ansible_collections.quorum.etcd.tests.unit.fakes.store import (
+    FakeStore,
+    after,
+    before,
+    delivered,
+    lost_after,
+    lost_before,
+    raising,
+)
+
+UNSET = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
+
+FOUR = {"a": "1", "b": "2", "c": "3", "d": "4"}
+
+
+class Task:
+    """A wish for /t, and a store to bring it about in."""
+
+    def __init__(self, tree=None, faults=(), has=None, **options):
+        self.store = FakeStore()
+        for key, value in (has or {}).items():
+            self.store.put(key, value)
+        self.store.faults.extend(faults)
+        self.options = dict(UNSET, path="/t", tree=tree, **options)
+
+    def run(self, *, apply=True):
+        return manage_tree(self.options, lambda: self.store, apply=apply)
+
+    def fail(self):
+        with pytest.raises(Incomplete) as caught:
+            self.run()
+        return caught.value
+
+    @property
+    def values(self):
+        return {key: one["value"] for key, one in self.store.nodes.items() if "value" in one}
+
+
+def below(**values):
+    return {"/t/" + name: value for name, value in values.items()}
+
+
+def test_first_run_and_second():
+    task = Task(FOUR)
+    report = task.run()
+    assert report["changed"]
+    assert report["counts"]["created"] == 4 == sum(report["counts"].values())
+    assert report["done"] == ["/t/a", "/t/b", "/t/c", "/t/d"]
+    assert report["etcd_index"] == task.store.index
+    assert task.values == below(**FOUR)
+    assert task.store.reads == 1
+    again = task.run()
+    assert not again["changed"]
+    assert again["done"] == []
+    assert task.store.reads == 2
+    assert task.store.sends == 4
+
+
+def test_check_mode_predicts_and_writes_nothing():
+    task = Task(FOUR, has={"/t/a": "x", "/t/z": "z"}, purge=True)
+    index = task.store.index
+    predicted = task.run(apply=False)
+    assert (task.store.index, task.store.sends, task.store.reads) == (index, 0, 1)
+    done = task.run()
+    assert predicted["diff"]() == done["diff"]()
+    for name in ("changed", "counts", "done", "path"):
+        assert predicted[name] == done[name]
+
+
+@pytest.mark.parametrize("count, concurrency, used", [(4, 16, 4), (4, 2, 2), (1, 16, 1)])
+def test_no_more_connections_than_writes(count, concurrency, used):
+    task = Task(dict(list(FOUR.items())[:count]), concurrency=concurrency)
+    task.run()
+    assert task.store.batches == [used]
+
+
+def test_one_stage_after_the_other():
+    task = Task({"d": "value"}, has={"/t/d/e/x": "x", "/t/z": "z"}, force=True, purge=True)
+    task.run()
+    assert task.store.commits == [
+        "compareAndDelete",
+        "delete",
+        "delete",
+        "create",
+        "compareAndDelete",
+    ]
+    assert task.values == {"/t/d": "value"}
+
+
+@pytest.mark.parametrize("fault", [lost_before, lost_after])
+@pytest.mark.parametrize("place", range(4))
+def test_a_lost_answer_is_settled_and_the_rest_goes_on(place, fault):
+    task = Task(FOUR, faults=[delivered] * place + [fault])
+    report = task.run()
+    assert report["counts"]["created"] == 4
+    assert sorted(report["done"]) == sorted(below(**FOUR))
+    assert task.values == below(**FOUR)
+    assert task.store.commits == ["create"] * 4
+
+
+def test_a_lost_answer_far_into_a_batch_needs_no_long_history():
+    """What was written before the write was sent says nothing of it, and may be forgotten."""
+    task = Task(FOUR)
+
+    def forget_and_lose(commit):
+        task.store.forget()
+        return lost_after(commit)
+
+    task.store.faults.extend([delivered, delivered, forget_and_lose])
+    assert task.run()["counts"]["created"] == 4
+
+
+def test_no_way_to_tell():
+    task = Task(FOUR)
+    task.store.faults.extend([delivered, before(task.store.forget, lost_after)])
+    failure = task.fail()
+    (failed,) = failure.report["failed_keys"]
+    assert (failed["key"], failed["outcome"]) == ("/t/b", "unknown")
+    assert "forgotten" in failed["reason"]
+    assert failure.report["done"] == ["/t/a"]
+    assert failure.report["not_tried"] == ["/t/c", "/t/d"]
+    assert failure.changed
+
+
+def test_an_endpoint_that_takes_nothing():
+    task = Task(FOUR)
+    task.store.refusals = 2
+    assert task.run()["counts"]["created"] == 4
+    assert task.store.batches == [4, 3, 2]
+
+
+def test_a_failure_part_way():
+    refused = raising(errors.EtcdUnauthorized("no", endpoint="http://fake:2379"))
+    task = Task(FOUR, faults=[delivered, refused], has={"/t/z": "z"}, purge=True)
+    failure = task.fail()
+    assert failure.changed
+    assert failure.report["done"] == ["/t/a"]
+    assert [one["key"] for one in failure.report["failed_keys"]] == ["/t/b"]
+    assert failure.report["failed_keys"][0]["outcome"] == "not_done"
+    assert failure.report["not_tried"] == ["/t/c", "/t/d", "/t/z"]
+    assert "create of /t/b failed" in str(failure)
+    assert "1 writes done, 1 failed, 3 not tried" in str(failure)
+    # Every key is as it was or as it should be, and the next run does the rest.
+    assert task.values == {"/t/a": "1", "/t/z": "z"}
+    assert task.run()["done"] == ["/t/b", "/t/c", "/t/d", "/t/z"]
+
+
+def test_a_failure_of_the_first_write_changes_nothing():
+    task = Task(FOUR, faults=[raising(errors.EtcdUnauthorized("no"))])
+    failure = task.fail()
+    assert not failure.changed
+    assert failure.report["not_tried"] == ["/t/b", "/t/c", "/t/d"]
+
+
+def test_a_lost_race_is_planned_anew():
+    task = Task(FOUR, has={"/t/b": "old", "/t/z": "z"}, purge=True)
+    task.store.faults.extend([delivered, after(lambda: task.store.put("/t/b", "other"))])
+    report = task.run()
+    assert report["changed"]
+    assert task.values == below(**FOUR)
+    assert sorted(report["done"]) == sorted([*below(**FOUR), "/t/z"])
+    assert task.store.reads == 2
+
+
+def test_a_race_that_another_won_with_the_same_value():
+    task = Task({"a": "1"})
+    task.store.faults.append(after(lambda: task.store.put("/t/a", "1")))
+    assert not task.run()["changed"]
+
+
+def test_a_lost_race_is_final_where_it_is_to_be():
+    task = Task(FOUR, on_conflict="fail")
+    task.store.faults.extend([delivered, after(lambda: task.store.put("/t/b", "other"))])
+    failure = task.fail()
+    assert [one["key"] for one in failure.report["failed_keys"]] == ["/t/b"]
+    assert "changed by another writer" in failure.report["failed_keys"][0]["reason"]
+    assert task.store.value("/t/b") == "other"
+    assert failure.report["not_tried"] == ["/t/c", "/t/d"]
+
+
+def test_a_writer_that_is_always_faster():
+    task = Task({"a": "1"})
+    numbers = iter(range(100))
+    task.store.faults.extend(
+        [after(lambda: task.store.put("/t/a", "other%d" % next(numbers)))] * 20
+    )
+    failure = task.fail()
+    assert not failure.changed
+    assert "another writer was faster" in failure.report["failed_keys"][0]["reason"]
+    assert task.store.sends == _apply.ATTEMPTS
+
+
+def test_a_directory_in_which_another_writes():
+    task = Task({}, has={"/t/d/x": "x"}, purge=True)
+    task.store.faults.extend([delivered, after(lambda: task.store.put("/t/d/new", "new"))])
+    task.run()
+    assert task.values == {}
+    assert "/t/d" not in task.store.nodes
+
+
+def test_a_directory_that_is_never_empty():
+    task = Task({}, has={"/t/d/x": "x"}, purge=True)
+    refused = raising(errors.EtcdDirNotEmpty("not empty"))
+    task.store.faults.extend([delivered, refused, refused])
+    failure = task.fail()
+    assert failure.changed
+    assert "/t/d is not empty, though a listing shows no children" in str(failure)
+    assert "include_hidden: true" in str(failure)
+
+
+def test_hidden_keys_are_read_by_name():
+    task = Task({"_a": {"b": "1"}, "c": "2"}, include_hidden=True, has={"/t/_a/b": "1"})
+    report = task.run()
+    assert report["done"] == ["/t/c"]
+    assert task.store.reads == 2
+
+
+def test_what_is_too_long_is_refused_before_anything_is_sent():
+    for tree, says in (
+        ({"a": "1", "b" * 4000: "x"}, "shorten the key"),
+        ({"a": "1", "z": "x" * 11000000}, "split it"),
+    ):
+        task = Task(tree)
+        with pytest.raises(errors.ClientException, match=says):
+            manage_tree(task.options, lambda task=task: _Composing(task.store), apply=True)
+        assert task.store.sends == 0
+
+
+class _Composing:
+    """The store, with the client's own composer: it knows what can be sent."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def composer(self):
+        from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import Composer
+
+        return Composer("v2")
+
+
+@pytest.mark.parametrize("number", [0, -1, 65])
+def test_concurrency_has_bounds(number):
+    task = Task(FOUR, concurrency=number)
+    with pytest.raises(Refusal, match="from 1 to 64"):
+        task.run()
+    assert task.store.reads == 0
+
+
+def test_a_file(tmp_path):
+    path = tmp_path / "tree.json"
+    path.write_text(json.dumps({"a": {"b": 1}}), encoding="utf-8")
+    task = Task(src=str(path))
+    task.run()
+    assert task.values == {"/t/a/b": "1"}
+
+
+@pytest.mark.parametrize(
+    "content, options, says",
+    [
+        (b"{}", {"tree": {}}, "tree and src exclude each other"),
+        (None, {}, "cannot be read"),
+        (b"\xff", {}, "is not valid UTF-8"),
+        (b"", {}, "is empty; write {}"),
+        (b"[1]", {}, "the tree is a list"),
+        (b'{"a": ', {}, "is not JSON"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, content, options, says):
+    path = tmp_path / "tree.json"
+    if content is not None:
+        path.write_bytes(content)
+    if content == b"":
+        path = path.rename(tmp_path / "tree.yml")
+    task = Task(src=str(path), **options)
+    with pytest.raises(Refusal, match=says):
+        task.run()
+    assert task.store.reads == 0
