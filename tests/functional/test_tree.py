@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
-from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Permissions
 from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
 from conftest import ProxyTo
 from harness import Certs, Cluster, FaultProxy
@@ -154,7 +154,7 @@ def test_a_member_is_lost_in_the_middle(
 ) -> None:
     """The member that the writes go to; the others go on, and nothing is written twice."""
     lost = own_three.members[0]
-    proxy = proxy_to(lost.client_url)
+    proxy = proxy_to(own_three.endpoints[0])
     harmful = nth_write(100)
 
     def at_the_hundredth(method: str, target: str) -> bool:
@@ -163,7 +163,7 @@ def test_a_member_is_lost_in_the_middle(
         return False
 
     proxy.set_mode("pass", match=at_the_hundredth)
-    others = [member.client_url for member in own_three.members[1:]]
+    others = own_three.endpoints[1:]
     client = Client([proxy.url, *others], timeout=4)
     report = run(client, key, TREE)
     assert report["counts"]["created"] == 200 == len(set(report["done"]))
@@ -270,15 +270,16 @@ def test_a_user_who_may_write_a_part(with_auth: Cluster, key: str) -> None:
     """Who was refused, and what; the rest is as it was."""
     root = Client(with_auth.endpoints, username="root", password="pw")
     name = key.strip("/")
-    root.create_role(name, read=["%s*" % key], write=["%s/d0/*" % key])
+    root.create_role(name, Permissions(("%s*" % key,), ("%s/d0/*" % key,)))
     root.create_user(name, "secret", roles=[name])
+    tree = {"d0": dict.fromkeys("abc", "x"), "d1": dict.fromkeys("abc", "x")}
     client = Client(with_auth.endpoints, username=name, password="secret")
     with pytest.raises(Incomplete) as caught:
-        run(client, key, TREE, concurrency=1)
+        run(client, key, tree, concurrency=1)
     report = caught.value.report
-    assert len(report["done"]) == 20
+    assert report["done"] == [key + "/d0/" + name for name in "abc"]
     (failed,) = report["failed_keys"]
     assert failed["outcome"] == "not_done"
-    assert "the user %s may not write %s/d1/k00" % (name, key) in failed["reason"]
-    assert len(report["not_tried"]) == 179
-    assert run(root, key, TREE)["counts"]["created"] == 180
+    assert "the user %s may not write %s/d1/a" % (name, key) in failed["reason"]
+    assert report["not_tried"] == [key + "/d1/b", key + "/d1/c"]
+    assert run(root, key, tree)["counts"]["created"] == 3
