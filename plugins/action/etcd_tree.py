@@ -8,18 +8,15 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.quorum.etcd.plugins.plugin_utils._tree_source import with_tree_on_host
+from ansible_collections.quorum.etcd.plugins.plugin_utils._tree_source import run_module
 
 
 class ActionModule(ActionBase):
     """The part of the module quorum.etcd.etcd_tree that runs on the controller."""
 
+    _supports_async = True
+
     def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> t.Dict[str, t.Any]:
         result = super().run(tmp, task_vars)
-        arguments = with_tree_on_host(self, self._task.args)
-        result.update(
-            self._execute_module(
-                module_args=arguments, task_vars=task_vars, wrap_async=self._task.async_val
-            )
-        )
+        result.update(run_module(self, task_vars))
         return result

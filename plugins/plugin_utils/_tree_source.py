@@ -17,35 +17,45 @@ import json
 import typing as t
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleError
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _documents
+from ansible_collections.quorum.etcd.plugins.module_utils import _documents
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
 
 #: Characters of JSON up to which a tree is an argument.
 INLINE = 16 * 1024
 
 
+def run_module(action: t.Any, task_vars: t.Any) -> t.Dict[str, t.Any]:
+    """Run the module on the host, and say what the task returns.
+
+    A failure is returned, as an exception would pass by the task's `failed_when` and `until`.
+
+    Args:
+        action: the action plugin; it finds files, transfers them, and runs the module.
+    """
+    try:
+        arguments = with_tree_on_host(action, action._task.args)
+    except Refusal as exc:
+        return {"failed": True, "changed": False, "msg": str(exc)}
+    result: t.Dict[str, t.Any] = action._execute_module(
+        module_args=arguments, task_vars=task_vars, wrap_async=action._task.async_val
+    )
+    return result
+
+
 def with_tree_on_host(action: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     """The arguments for the module on the host.
 
-    Args:
-        action: the action plugin; it finds files and transfers them.
-
     Raises:
-        AnsibleActionFail: there is no such file, or it holds no tree.
+        Refusal: there is no such file, or it holds no tree.
     """
     src, tree = arguments.get("src"), arguments.get("tree")
     on_host = str(arguments.get("remote_src") or False).lower() in ("true", "yes", "1", "on")
     if (src is None) == (tree is None) or (src is not None and on_host):
         # Nothing to bring; what is wrong with it, if anything, is for the module to say.
         return dict(arguments)
-    try:
-        tree = _documents.with_text_names(tree) if src is None else _read(action, str(src))
-    except Refusal as exc:
-        raise AnsibleActionFail(str(exc)) from None
-    except _deps.MissingLibrary as exc:
-        raise AnsibleActionFail(f"{exc} on the controller") from None
+    tree = _documents.with_text_names(tree) if src is None else _read(action, str(src))
     text = json.dumps(tree, default=_decrypted)
     if len(text) <= INLINE:
         return {**arguments, "src": None, "tree": tree}
@@ -54,11 +64,18 @@ def with_tree_on_host(action: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Dict
 
 def _read(action: t.Any, name: str) -> t.Any:
     try:
-        path = action._loader.get_real_file(action._find_needle("files", name), decrypt=True)
+        found = action._find_needle("files", name)
     except AnsibleError as exc:
         raise Refusal(
-            f"src {name} was not found on the controller, or cannot be read: {exc}"
+            f"src {name} was not found on the controller; give its path, from the playbook or the"
+            " files of the role on, or remote_src: true for a file of the host"
         ) from exc
+    if not Path(found).is_file():
+        raise Refusal(f"src {name} cannot be read: it is not a file")
+    try:
+        path = action._loader.get_real_file(found, decrypt=True)
+    except AnsibleError as exc:
+        raise Refusal(f"src {name} cannot be read: {' '.join(str(exc).split())}") from exc
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as exc:
@@ -77,7 +94,7 @@ def _decrypted(value: t.Any) -> str:
     """The text of a value that is encrypted with Ansible Vault."""
     if hasattr(value, "_ciphertext"):
         return str(value)
-    raise AnsibleActionFail(
+    raise Refusal(
         f"the tree holds a value of type {type(value).__name__}; give strings, numbers, booleans, lists"
         " and mappings"
     )

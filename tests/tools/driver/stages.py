@@ -30,6 +30,9 @@ _SERIES = {"3.4": "Debian: apt-get install etcd-server", "3.5": "the PyPI packag
 _ONCE = ("bad_input", "examples", "module_defaults")
 """Integration targets that are about Ansible and not about the server: one server is enough."""
 
+_OLD_PYTHON = ("etcd_key", "etcd_tree")
+"""Integration targets that also run with modules on the oldest Python."""
+
 _ALL_SKIPPED = "All targets skipped"
 _WARNING = re.compile(r"^WARNING: (.*)$", re.MULTILINE)
 _NOT_RUN = re.compile(r'^Skipping sanity test "(.+?)" on Python (\S+) because (.+?)\.?$')
@@ -104,7 +107,8 @@ def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
             run = partial(_on_core, version=version, minor=minor, function=function, stage=name)
             stages.append(Stage(name, f"{step} on ansible-core {version}, Python {minor}", run))
     run = partial(_old_python_on_core, servers=servers)
-    stages.append(Stage("integration-old-python", "etcd_key on the oldest Python", run))
+    title = f"{', '.join(_OLD_PYTHON)} on the oldest Python"
+    stages.append(Stage("integration-old-python", title, run))
     return stages
 
 
@@ -208,14 +212,14 @@ def _old_python_on_core(workspace: Workspace, servers: Sequence[Server]) -> str:
 
 
 def old_python(workspace: Workspace, core: Core, servers: Sequence[Server]) -> str:
-    """The main target with modules running on the oldest Python, the controller on its own."""
+    """Some targets with modules running on the oldest Python, the controller on its own."""
     minor = _targets(workspace, core)[0]
     if minor == core.python.minor:
         raise Skipped("no older Python than the controller's was found")
     _configure(workspace, _first(servers))
     controller = ("--controller", f"origin:python=venv/{core.python.minor}")
     target = ("--target", f"controller:python=venv/{minor}")
-    arguments = ("integration", *controller, *target, "etcd_key")
+    arguments = ("integration", *controller, *target, *_OLD_PYTHON)
     output = _ansible_test(workspace, core, "integration-old-python", *arguments)
     return f"modules on Python {minor}; {_targets_remark(output)}"
 
