@@ -157,7 +157,7 @@ EXAMPLES = r"""
 
 - name: Store each mapping as one JSON value
   quorum.etcd.etcd_tree:
-    path: /services
+    path: /catalog
     tree:
       web: {port: 80, tls: false}
       api: {port: 8080, tls: true}
@@ -165,7 +165,7 @@ EXAMPLES = r"""
 
 - name: Remove the keys of a tree
   quorum.etcd.etcd_tree:
-    path: /services
+    path: /catalog
     tree:
       web:
     state: absent
