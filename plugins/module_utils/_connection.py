@@ -6,7 +6,7 @@
 
 PRIVATE to the collection: it can change at any time.
 
-The only file that names a concrete client.
+The only file that names concrete clients.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
 #: The connection options of every module; the documentation is in the fragment `connection`.
@@ -124,17 +124,26 @@ def _first(environ: t.Mapping[str, str], variables: t.Sequence[str]) -> t.Option
     return None
 
 
-def connect(chosen: Settings, warn: t.Callable[[str], None]) -> Client:
+def connect(
+    chosen: Settings, warn: t.Callable[[str], None], *, keys_only: bool = False
+) -> KeysClient:
     """A client with these settings; nothing is sent yet.
 
     Args:
         warn: is told, in a sentence each, of what weakens the connection.
+        keys_only: False for a `client.Client`; True for one that knows keys and directories only,
+            which is there sooner.
 
     Raises:
         ClientException: a setting is wrong; the message says what to write instead.
         MissingLibrary: requests is not installed.
     """
-    return Client(
+    make = KeysClient
+    if not keys_only:
+        from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+
+        make = Client
+    return make(
         chosen.endpoints,
         port=chosen.port,
         srv_domain=chosen.srv_domain,

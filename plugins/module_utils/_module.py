@@ -52,8 +52,14 @@ class Task(t.Protocol):
         """Do it, or with `apply` off find out what it would do."""
 
 
-def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
-    """Run a module: the connection options are added to its own."""
+def run(
+    argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = False
+) -> None:
+    """Run a module: the connection options are added to its own.
+
+    Args:
+        keys_only: whether the task needs a client for keys and directories only.
+    """
     module = AnsibleModule(
         argument_spec=dict(_connection.ARGUMENT_SPEC, **argument_spec),
         supports_check_mode=True,
@@ -63,7 +69,9 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
         module.no_log_values.update(_endpoints.credentials_in(text))
     try:
         report = task(
-            module.params, functools.partial(_connect, module), apply=not module.check_mode
+            module.params,
+            functools.partial(_connect, module, keys_only),
+            apply=not module.check_mode,
         )
     except _FAILURES as exc:
         _fail(module, exc)
@@ -76,7 +84,7 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task) -> None:
         module.exit_json(**report)
 
 
-def _connect(module: AnsibleModule, **credentials: str) -> t.Any:
+def _connect(module: AnsibleModule, keys_only: bool, **credentials: str) -> t.Any:
     """A client with the settings of the task; other credentials where they are given."""
     chosen = _connection.settings(module.params, os.environ)
     if credentials:
@@ -84,7 +92,7 @@ def _connect(module: AnsibleModule, **credentials: str) -> t.Any:
     if chosen.password:
         # One from the environment is not known to Ansible as a secret.
         module.no_log_values.add(chosen.password)
-    return _connection.connect(chosen, module.warn)
+    return _connection.connect(chosen, module.warn, keys_only=keys_only)
 
 
 def _fail(module: AnsibleModule, exc: Exception) -> None:

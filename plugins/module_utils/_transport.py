@@ -194,9 +194,13 @@ class Transport:
         return outcomes
 
     def send_all(
-        self, requests: t.Iterable[t.Tuple[t.Any, Request]], *, connections: int
+        self,
+        requests: t.Iterable[t.Tuple[t.Any, Request]],
+        *,
+        connections: int,
+        silence: t.Optional[float] = None,
     ) -> t.Iterator[t.Tuple[t.Any, t.Union[EtcdResult, errors.EtcdException]]]:
-        """Send writes side by side, each once, to the endpoint that would be asked first.
+        """Send requests side by side, each once, to the endpoint that would be asked first.
 
         Ends early when that endpoint stops answering: what was not taken from `requests` by then
         was not sent.
@@ -204,6 +208,8 @@ class Transport:
         Args:
             requests: each with a mark to know it by; taken one by one, as connections are free.
             connections: how many requests are under way at once.
+            silence: seconds without an answer after which the endpoint has stopped answering; at
+                most the time to wait for one answer, which is what None stands for.
 
         Yields:
             The mark, with the result or with what `send` would raise, in the order of the answers.
@@ -224,7 +230,7 @@ class Transport:
                 yield pair
 
         times = self.timeouts
-        patience = Patience(times.connect, times.read, times.total)
+        patience = Patience(times.connect, min(times.read, silence or times.read), times.total)
         try:
             for mark, answer in self._http.exchange_all(endpoint, taken(), patience, connections):
                 operation = _Operation(

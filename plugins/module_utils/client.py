@@ -18,19 +18,11 @@ _retry.py.
 
 from __future__ import annotations
 
-import time
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import (
-    _discovery,
-    _endpoints,
-    _wire,
-    errors,
-)
 from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import AuthApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
-from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import Composer, KeysApi
-from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
+from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
 from ansible_collections.quorum.etcd.plugins.module_utils._results import (
     EtcdResult,
     Member,
@@ -40,27 +32,12 @@ from ansible_collections.quorum.etcd.plugins.module_utils._results import (
     Survey,
     User,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._transport import (
-    ExchangesRequests,
-    Transport,
-)
-from ansible_collections.quorum.etcd.plugins.module_utils._types import (
-    Endpoint,
-    Request,
-    Timeouts,
-    Tls,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint, Request
 
 __all__ = ("Client", "EtcdResult", "Member", "Node", "Permissions", "Role", "Survey", "User")
 
-Hosts = t.Union[str, t.Sequence[t.Union[str, t.Tuple[str, int]]]]
 
-
-def _no_warning(text: str) -> None:
-    """Where nobody listens for warnings."""
-
-
-class Client(KeysApi, ClusterApi, AuthApi):
+class Client(KeysClient, ClusterApi, AuthApi):
     """A client of one cluster. Making one does no I/O; it may be shared by threads.
 
     Args:
@@ -89,160 +66,8 @@ class Client(KeysApi, ClusterApi, AuthApi):
         errors.ClientException: an argument is wrong, or two exclude each other.
     """
 
-    def __init__(
-        self,
-        host: t.Optional[Hosts] = None,
-        port: int = 2379,
-        srv_domain: t.Optional[str] = None,
-        version_prefix: str = "v2",
-        allow_reconnect: bool = True,
-        protocol: str = "http",
-        *,
-        srv_name: t.Optional[str] = None,
-        srv_allow_insecure: bool = False,
-        ca_cert: t.Optional[str] = None,
-        client_cert: t.Optional[str] = None,
-        client_key: t.Optional[str] = None,
-        validate_certs: bool = True,
-        username: t.Optional[str] = None,
-        password: t.Optional[str] = None,
-        connect_timeout: float = 2.0,
-        timeout: float = 10.0,
-        total_timeout: float = 30.0,
-        hedge_delay: float = 0.1,
-        use_proxy: bool = False,
-        warn: t.Callable[[str], None] = _no_warning,
-        clock: t.Callable[[], float] = time.monotonic,
-        sleep: t.Callable[[float], None] = time.sleep,
-        resolver: t.Any = None,
-        http: t.Optional[ExchangesRequests] = None,
-    ) -> None:
-        if host is not None and srv_domain is not None:
-            raise errors.ClientException(
-                "endpoints are given, and a domain to find them by; leave out one of the two"
-            )
-        if srv_name is not None and srv_domain is None:
-            raise errors.ClientException("srv_name needs srv_domain")
-        if (client_cert is None) != (client_key is None):
-            raise errors.ClientException(
-                "client_cert and client_key belong together; give both or neither"
-            )
-        if password is not None and username is None:
-            raise errors.ClientException("a password needs a username")
-        for name, seconds in (
-            ("connect_timeout", connect_timeout),
-            ("timeout", timeout),
-            ("total_timeout", total_timeout),
-            ("hedge_delay", hedge_delay),
-        ):
-            _positive(name, seconds)
-
-        hosts = ["127.0.0.1"] if host is None else [host] if isinstance(host, str) else host
-        if not isinstance(hosts, (list, tuple)):
-            raise errors.ClientException(
-                "host is a host name, or a list of host names or (host, port), not %r" % (host,)
-            )
-        given = _endpoints.parse_all(hosts, port=port, protocol=protocol)
-
-        def find_endpoints() -> t.Sequence[Endpoint]:
-            found = given if srv_domain is None else discover(srv_domain)
-            plain = [endpoint.url for endpoint in found if endpoint.scheme == "http"]
-            if plain and password:
-                warn("the password is sent unencrypted to %s; use https" % ", ".join(plain))
-            if len(plain) < len(found) and not validate_certs:
-                warn("certificates are not validated: whoever answers is taken for etcd")
-            return found
-
-        def discover(domain: str) -> t.Sequence[Endpoint]:
-            return _discovery.discover(
-                domain,
-                name=srv_name,
-                allow_insecure=srv_allow_insecure,
-                resolve=_discovery.system_resolve(timeout, resolver),
-                choose=_discovery.random_up_to,
-                warn=warn,
-            )
-
-        authorization = None
-        if username is not None:
-            authorization = _wire.basic_authorization(username, password or "")
-        self._prefix = version_prefix.strip("/")
-        self._clock = clock
-        self._sleep = sleep
-        self._user = username
-        self._transport = Transport(
-            http
-            or Http(
-                tls=Tls(ca_cert, client_cert, client_key, validate_certs),
-                authorization=authorization,
-                use_proxy=use_proxy,
-            ),
-            find_endpoints,
-            timeouts=Timeouts(connect_timeout, timeout, total_timeout),
-            hedge_delay=hedge_delay,
-            allow_failover=allow_reconnect,
-            clock=clock,
-            sleep=sleep,
-        )
-
-    def endpoints(self) -> t.Tuple[str, ...]:
-        """URLs of all endpoints, the one that would be asked first at the head.
-
-        Raises:
-            errors.EtcdDiscoveryFailed: DNS discovery gave none.
-        """
-        return tuple(endpoint.url for endpoint in self._transport.endpoints())
-
-    def composer(self) -> Composer:
-        """The operations on keys, as requests for `send_all`."""
-        return Composer(self._prefix)
-
-    def send_all(
-        self, requests: t.Iterable[t.Tuple[t.Any, Request]], *, connections: int
-    ) -> t.Iterator[t.Tuple[t.Any, t.Union[EtcdResult, errors.EtcdException]]]:
-        """Send writes side by side, each once, to the endpoint that answered last.
-
-        Ends early when that endpoint stops answering: what was not taken from `requests` by then
-        was not sent, and can be given to the next call.
-
-        Args:
-            requests: from `composer()`, each with a mark to know it by.
-            connections: how many are under way at once.
-
-        Yields:
-            The mark, with its result or the exception that the operation would have raised.
-        """
-        asked = {}  # type: t.Dict[t.Any, Request]
-
-        def taken() -> t.Iterator[t.Tuple[t.Any, Request]]:
-            for mark, request in requests:
-                asked[mark] = request
-                yield mark, request
-
-        for mark, outcome in self._transport.send_all(taken(), connections=connections):
-            request = asked.pop(mark)
-            if isinstance(outcome, errors.EtcdUnauthorized):
-                self._say_who(request, outcome)
-            yield mark, outcome
-
     def _all_endpoints(self) -> t.Sequence[Endpoint]:
         return self._transport.endpoints()
-
-    def _send(self, request: Request) -> EtcdResult:
-        try:
-            return self._transport.send(request)
-        except errors.EtcdUnauthorized as exc:
-            self._say_who(request, exc)
-            raise
-
-    def _say_who(self, request: Request, exc: errors.EtcdUnauthorized) -> None:
-        """The server says neither who was refused nor what."""
-        exc.message = (
-            "a request without a user name may not %s (%s)" % (_wire.in_words(request), exc.message)
-            if self._user is None
-            else "the user %s may not %s, or the password is wrong (%s)"
-            % (self._user, _wire.in_words(request), exc.message)
-        )
 
     def _send_once_each(
         self, requests: t.Sequence[t.Tuple[Endpoint, Request]]
@@ -251,8 +76,3 @@ class Client(KeysApi, ClusterApi, AuthApi):
 
     def _send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
         return self._transport.send_to(endpoint, request)
-
-
-def _positive(name: str, seconds: t.Any) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise errors.ClientException("%s is a number of seconds above 0, not %r" % (name, seconds))

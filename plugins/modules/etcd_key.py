@@ -251,7 +251,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    run(ARGUMENT_SPEC, manage_key)
+    run(ARGUMENT_SPEC, manage_key, keys_only=True)
 
 
 if __name__ == "__main__":

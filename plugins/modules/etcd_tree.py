@@ -242,7 +242,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    run(ARGUMENT_SPEC, manage_tree)
+    run(ARGUMENT_SPEC, manage_tree, keys_only=True)
 
 
 if __name__ == "__main__":

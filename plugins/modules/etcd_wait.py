@@ -243,7 +243,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    run(ARGUMENT_SPEC, wait_for_key)
+    run(ARGUMENT_SPEC, wait_for_key, keys_only=True)
 
 
 if __name__ == "__main__":

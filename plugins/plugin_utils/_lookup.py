@@ -9,6 +9,7 @@ PRIVATE to the collection: it can change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -18,7 +19,8 @@ from ansible.errors import AnsibleLookupError
 from ansible.utils.display import Display
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _connection, _deps, errors
-from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Node
+from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
 
 _FAILURES = (errors.ClientException, errors.EtcdException, _deps.MissingLibrary)
 
@@ -37,10 +39,6 @@ class Templar(t.Protocol):
 
     def template(self, variable: t.Any) -> t.Any:
         """The text with what is templated in it."""
-
-
-class _Missing(Exception):
-    """There is no such key."""
 
 
 def option_variables(
@@ -67,48 +65,67 @@ def look_up_keys(plugin: OptionProvider, terms: t.Sequence[t.Any]) -> t.List[t.A
     default = plugin.get_option("default")
     if missing is None:
         missing = "error" if default is None else "default"
-    # "from None" below: Ansible 2.19 and newer add the text of a cause to that of the error, 2.18
-    # does not, and the text is whole without it.
-    try:
+    with _failing():
         client = _client(plugin)
-    except _FAILURES as exc:
-        raise AnsibleLookupError("quorum.etcd.etcd_key: %s" % exc) from None
-    found = []
-    for term in terms:
-        try:
-            found.append(_value(client, term, plugin))
-        except _Missing as exc:
-            if missing == "error":
-                raise AnsibleLookupError("quorum.etcd.etcd_key: %s" % exc) from None
-            if missing == "default":
+        read = functools.partial(
+            client.composer().read,
+            recursive=plugin.get_option("recursive"),
+            quorum=plugin.get_option("quorum"),
+        )
+        requests = [_request(read, term) for term in terms]
+        found = []
+        for term, outcome in zip(terms, client.read_all(requests)):
+            if not isinstance(outcome, errors.EtcdKeyNotFound):
+                found.append(_value(term, outcome, plugin))
+            elif missing == "error":
+                raise errors.ClientException("%s does not exist" % term)
+            elif missing == "default":
                 found.append(default)
-        except _FAILURES as exc:
-            raise AnsibleLookupError("quorum.etcd.etcd_key: %s: %s" % (term, exc)) from None
     return found
 
 
-def _client(plugin: OptionProvider) -> Client:
+@contextlib.contextmanager
+def _failing(about: str = "") -> t.Iterator[None]:
+    """What goes wrong here is the lookup's failure.
+
+    "from None": Ansible 2.19 and newer add the text of a cause to that of the error, 2.18 does not,
+    and the text is whole without it.
+    """
+    try:
+        yield
+    except _FAILURES as exc:
+        raise AnsibleLookupError("quorum.etcd.etcd_key: %s%s" % (about, exc)) from None
+
+
+def _client(plugin: OptionProvider) -> KeysClient:
     options = {name: plugin.get_option(name) for name in _connection.ARGUMENT_SPEC}
     return _shared_client(os.getpid(), _connection.settings(options, os.environ))
 
 
 @functools.lru_cache(maxsize=8)
-def _shared_client(process: int, chosen: _connection.Settings) -> Client:
+def _shared_client(process: int, chosen: _connection.Settings) -> KeysClient:
     """The client with these settings in this process (a forked one must not share connections)."""
-    return _connection.connect(chosen, Display().warning)
+    return _connection.connect(chosen, Display().warning, keys_only=True)
 
 
-def _value(client: Client, term: t.Any, plugin: OptionProvider) -> t.Any:
-    if not isinstance(term, str):
-        raise errors.ClientException("a term is a key, which is a string; quote it")
-    recursive = plugin.get_option("recursive")
-    try:
-        result = client.read(term, recursive=recursive, quorum=plugin.get_option("quorum"))
-    except errors.EtcdKeyNotFound as exc:
-        raise _Missing("%s does not exist" % term) from exc
-    node = result.node
-    if node is None:
-        raise errors.EtcdInvalidResponse("the answer holds no key", endpoint=result.endpoint)
+def _request(read: t.Callable[[str], t.Any], term: t.Any) -> t.Any:
+    with _failing("%s: " % term):
+        if not isinstance(term, str):
+            raise errors.ClientException("a term is a key, which is a string; quote it")
+        return read(term)
+
+
+def _value(term: str, outcome: t.Union[EtcdResult, Exception], plugin: OptionProvider) -> t.Any:
+    with _failing("%s: " % term):
+        if isinstance(outcome, Exception):
+            raise outcome
+        node = outcome.node
+        if node is None:
+            raise errors.EtcdInvalidResponse("the answer holds no key", endpoint=outcome.endpoint)
+        return _content(node, plugin)
+
+
+def _content(node: Node, plugin: OptionProvider) -> t.Any:
     read_value = _text_value  # type: t.Callable[[Node], t.Any]
     if plugin.get_option("from_json"):
         read_value = _json_value
@@ -116,7 +133,7 @@ def _value(client: Client, term: t.Any, plugin: OptionProvider) -> t.Any:
         read_value = _with_details(read_value)
     if not node.dir:
         return read_value(node)
-    if not recursive:
+    if not plugin.get_option("recursive"):
         raise errors.ClientException("it is a directory; read it with recursive=true")
     if plugin.get_option("layout") == "flat":
         return dict(_leaves(node, read_value))

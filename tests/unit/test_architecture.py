@@ -43,7 +43,11 @@ LEVELS = [
         "module_utils/_apply.py",
         "module_utils/_api/*.py",
     ],
-    ["module_utils/_batch.py", "module_utils/_plan/tree.py"],
+    [
+        "module_utils/_batch.py",
+        "module_utils/_keys_client.py",
+        "module_utils/_plan/tree.py",
+    ],
     ["module_utils/client.py", "module_utils/_tasks/*.py"],
     ["module_utils/_connection.py"],
     ["module_utils/_module.py", "plugin_utils/*.py"],
@@ -182,7 +186,7 @@ def test_plans_know_no_network_and_no_clock():
         ("exit_json", ["module_utils/_module.py"]),
         ("AnsibleLookupError", ["plugin_utils/_lookup.py"]),
         ("Display", ["plugin_utils/_lookup.py"]),
-        ("Client", ["module_utils/_connection.py", "plugin_utils/_lookup.py"]),
+        ("Client", ["module_utils/_connection.py"]),
     ],
 )
 def test_a_word_has_its_rooms(word, rooms):
