@@ -52,9 +52,7 @@ class Task(t.Protocol):
         """Do it, or with `apply` off find out what it would do."""
 
 
-def run(
-    argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = False
-) -> None:
+def run(argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = False) -> None:
     """Run a module: the connection options are added to its own.
 
     Args:
