@@ -26,7 +26,7 @@ import time
 import typing as t
 from collections import deque
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _streams
+from ansible_collections.quorum.etcd.plugins.module_utils import _deps
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
@@ -169,6 +169,9 @@ class Http:
             AttemptFailed: there is no connection, and no request was taken.
             ClientException, MissingLibrary: as `exchange`.
         """
+        # Imported here because few tasks need it, and each one pays for what is imported.
+        from ansible_collections.quorum.etcd.plugins.module_utils import _streams
+
         line = self._lines.get(endpoint) or self._open(endpoint)
         held = {one.sock: one for one in self._connected(line, connections, patience.connect)}
         streams = _streams.Streams(held, silence=patience.read, clock=self._clock)

@@ -112,6 +112,7 @@ class KeysClient(KeysApi):
             return found
 
         def discover(domain: str) -> t.Sequence[Endpoint]:
+            # Imported here because few tasks need it, and each one pays for what is imported.
             from ansible_collections.quorum.etcd.plugins.module_utils import _discovery
 
             return _discovery.discover(
