@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import typing as t
-from dataclasses import dataclass
 
 
 class KeyState(t.NamedTuple):
@@ -47,8 +46,7 @@ class ActionKind(enum.Enum):
     REMOVE_DIR = "remove_dir"
 
 
-@dataclass(frozen=True)
-class KeyAction:
+class KeyAction(t.NamedTuple):
     """One write to one key or directory, with the state that it was planned on.
 
     Attributes:

@@ -15,7 +15,6 @@ planned on, and only one write can.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
@@ -85,8 +84,7 @@ class KeyClient(t.Protocol):
         """As `Client` does."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(t.NamedTuple):
     """What a quorum read found: the key's state and the node itself (None: no such key), and whence."""
 
     state: t.Optional[KeyState]
@@ -96,8 +94,7 @@ class Reading:
     node: t.Optional[Node] = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(t.NamedTuple):
     """How a task ended.
 
     Attributes:
@@ -231,14 +228,14 @@ def _carry_out_all(client: KeyClient, planned: Outcome) -> Outcome:
         return first
     gone = Reading(None, first.etcd_index or 0, first.endpoint, first.attempts)
     try:
-        last = carry_out(client, replace(planned, action=rest, reading=gone))
+        last = carry_out(client, planned._replace(action=rest, reading=gone))
     except (LostRace, errors.EtcdException) as exc:
         raise Incomplete(
             "the key %s that was in the way is deleted, and the directory was not seen to be made"
             " in its place: %s" % (planned.action.key, str(exc) or "another writer was faster"),
             changed=True,
         ) from exc
-    return replace(last, action=planned.action, reading=planned.reading)
+    return last._replace(action=planned.action, reading=planned.reading)
 
 
 def carry_out(

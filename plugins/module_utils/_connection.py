@@ -12,7 +12,6 @@ The only file that names concrete clients.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
@@ -55,8 +54,7 @@ ENVIRONMENT = {
 _USER_AND_PASSWORD = "ETCDCTL_USER"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(t.NamedTuple):
     """Where the cluster is and how to talk to it, from options and environment."""
 
     endpoints: t.Optional[t.Tuple[str, ...]]
@@ -70,12 +68,18 @@ class Settings:
     client_key: t.Optional[str]
     validate_certs: bool
     username: t.Optional[str]
-    password: t.Optional[str] = field(repr=False)
+    password: t.Optional[str]
     connect_timeout: float
     timeout: float
     total_timeout: float
     use_proxy: bool
     allow_failover: bool
+
+    def __repr__(self) -> str:
+        """All of it but the password."""
+        shown = self._asdict()
+        del shown["password"]
+        return "Settings(%s)" % ", ".join("%s=%r" % pair for pair in shown.items())
 
 
 def settings(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Settings:

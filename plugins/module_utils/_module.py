@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import typing as t
-from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -86,7 +85,7 @@ def _connect(module: AnsibleModule, keys_only: bool, **credentials: str) -> t.An
     """A client with the settings of the task; other credentials where they are given."""
     chosen = _connection.settings(module.params, os.environ)
     if credentials:
-        chosen = replace(chosen, **credentials)  # type: ignore[arg-type]
+        chosen = chosen._replace(**credentials)  # type: ignore[arg-type]
     if chosen.password:
         # One from the environment is not known to Ansible as a secret.
         module.no_log_values.add(chosen.password)

@@ -68,8 +68,7 @@ class Request:
         return "%s %s" % (self.method, self.target.partition("?")[0])
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(t.NamedTuple):
     """One answer, as it came; `headers` has a `get` that is blind to case."""
 
     status: int
@@ -78,8 +77,7 @@ class Answer:
     endpoint: Endpoint
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(t.NamedTuple):
     """How an https endpoint is trusted and how we identify ourselves to it (paths of PEM files)."""
 
     ca_cert: t.Optional[str] = None
@@ -88,8 +86,7 @@ class Tls:
     verify: bool = True
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(t.NamedTuple):
     """Seconds: to connect, to wait for one answer, and for one operation in all."""
 
     connect: float = 2.0

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
@@ -38,8 +37,7 @@ class Refresh(enum.Enum):
     BELOW = "below"
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(t.NamedTuple):
     """What a task says of a key.
 
     Attributes:
