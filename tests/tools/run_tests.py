@@ -52,7 +52,7 @@ def main() -> int:
         if arguments.matrix:
             stages = matrix_stages(servers)
         else:
-            stages = test_stages(list(workspace.pythons), core, servers)
+            stages = test_stages(core, servers)
         stages = _select(stages, arguments.stages)
         workspaces = [workspace, workspace.twin("test-2")] if len(stages) > 1 else [workspace]
     except (Failed, OSError) as exc:
