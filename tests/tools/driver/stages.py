@@ -232,18 +232,18 @@ def _etcd_key(servers: Sequence[Server], workspace: Workspace, core: Core, stage
 
 
 def _on_main_core(workspace: Workspace, server: Server, stage: str) -> str:
-    python = workspace.pythons.get("3.11")
-    if python is None:
-        raise Skipped("no Python 3.11 was found")
-    core = workspace.core(None, python)
-    return integration(workspace, core, stage, server, *_TESTED_BELOW)
+    return integration(workspace, _main_core(workspace), stage, server, *_TESTED_BELOW)
 
 
 def _old_python_on_core(workspace: Workspace, servers: Sequence[Server]) -> str:
+    return old_python(workspace, _main_core(workspace), servers)
+
+
+def _main_core(workspace: Workspace) -> Core:
     python = workspace.pythons.get("3.11")
     if python is None:
         raise Skipped("no Python 3.11 was found")
-    return old_python(workspace, workspace.core(None, python), servers)
+    return workspace.core(None, python)
 
 
 def old_python(workspace: Workspace, core: Core, servers: Sequence[Server]) -> str:
