@@ -14,11 +14,24 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Permissions
-from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
 from conftest import ProxyTo
 from harness import Certs, Cluster, FaultProxy
 
-UNSET = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
+#: The options of the module that a task leaves out.
+UNSET = {
+    "src": None,
+    "state": "present",
+    "purge": False,
+    "purge_exclude": [],
+    "include_hidden": False,
+    "ttl": None,
+    "leaf_json": False,
+    "leaf_json_depth": None,
+    "force": False,
+    "on_conflict": "replan",
+    "concurrency": 16,
+    "secret_keys": [],
+}
 
 #: Two hundred keys in ten directories.
 TREE = {
