@@ -32,6 +32,7 @@ SECTIONS = {
     "task": "cost of one task",
     "lookup": "cost of the lookup",
     "load": "the server's own limit",
+    "tree": "whole trees in one task",
     "failover": "time to success when an endpoint is down",
 }
 
@@ -91,12 +92,14 @@ def _section(name: str) -> Callable[[Lab], list[Check]]:
     import load
     import lookups
     import tasks
+    import trees
 
     sections: dict[str, Callable[[Lab], list[Check]]] = {
         "client": clients.run,
         "task": tasks.run,
         "lookup": lookups.run,
         "load": load.run,
+        "tree": trees.run,
         "failover": failover.run,
     }
     return sections[name]

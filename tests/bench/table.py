@@ -167,6 +167,13 @@ def print_table(
     print(flush=True)
 
 
+def exponent(points: Sequence[tuple[float, float]]) -> float:
+    """The power of x that y grows with: the slope of the straight line through their logarithms."""
+    return statistics.linear_regression(
+        [math.log(x) for x, unused in points], [math.log(max(y, 1e-9)) for unused, y in points]
+    ).slope
+
+
 def rate(seconds: float) -> str:
     """Calls in a second, from the seconds of one."""
     return f"{1 / seconds:,.0f}/s" if math.isfinite(seconds) and seconds > 0 else "?"

@@ -80,8 +80,8 @@ def _loops(lab: Lab) -> list[Check]:
 
 def _payloads(lab: Lab) -> list[Check]:
     """What runs on the managed host, without Ansible's own work on the controller."""
-    files = {name: [_payload(lab, task)] for name, task in _tasks("a").items()}
-    files[CHANGED].append(_payload(lab, _tasks("b")[CHANGED]))
+    files = {name: [payload(lab, task)] for name, task in _tasks("a").items()}
+    files[CHANGED].append(payload(lab, _tasks("b")[CHANGED]))
     samples = interleave(
         {name: _runs(paths) for name, paths in files.items()}, rounds=lab.rounds(40), seconds=60
     )
@@ -110,7 +110,7 @@ def _payloads(lab: Lab) -> list[Check]:
     ]
 
 
-def _payload(lab: Lab, task: Mapping[str, object]) -> Path:
+def payload(lab: Lab, task: Mapping[str, object]) -> Path:
     """The file that Ansible would run on the managed host for this task, arguments included."""
     remote = lab.scratch / "remote"
     playbook.run(lab, [dict(task, name="payload")], ANSIBLE_KEEP_REMOTE_FILES="1")
@@ -137,10 +137,10 @@ def _runs(paths: Iterable[Path]) -> Contender:
     return contender
 
 
-def _print_imports(payload: Path) -> None:
+def _print_imports(file: Path) -> None:
     """Which imports of the payload took longest, with all that they import themselves."""
     ended = subprocess.run(
-        [sys.executable, "-X", "importtime", str(payload)],
+        [sys.executable, "-X", "importtime", str(file)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
