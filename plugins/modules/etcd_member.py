@@ -41,7 +41,7 @@ options:
   name:
     description:
       - The member's name. A member that has been added has none until it starts; for such a one, this
-        is the name in the configuration that is returned.
+        is the name in the configuration that is returned, and cannot hold a comma or an equals sign.
     type: str
   id:
     description: The member's id in hexadecimal, as this module and M(quorum.etcd.etcd_info) return it.

@@ -60,7 +60,8 @@ options:
         elements: str
         default: []
   purge_permissions:
-    description: Whether permissions that O(permissions) does not name are revoked.
+    description:
+      - Whether permissions that O(permissions) does not name are revoked. Needs O(permissions).
     type: bool
     default: false
 seealso:

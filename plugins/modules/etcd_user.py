@@ -60,7 +60,8 @@ options:
     type: list
     elements: str
   purge_roles:
-    description: Whether roles that O(roles) does not name are revoked.
+    description:
+      - Whether roles that O(roles) does not name are revoked. Needs O(roles).
     type: bool
     default: false
 seealso:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import typing as t
 
 import pytest
@@ -93,6 +94,97 @@ def changing(binary: Binary) -> t.Iterator[Cluster]:
     """
     with Cluster(binary, size=3) as cluster:
         yield cluster
+
+
+class Noting(Client):
+    """Remembers what the server refused."""
+
+    def __init__(self, *arguments: t.Any) -> None:
+        super().__init__(*arguments)
+        self.refused: t.List[t.Type[errors.EtcdException]] = []
+
+    def add_member(self, peer_urls: t.Any) -> t.Any:
+        return self._noting(lambda: super(Noting, self).add_member(peer_urls))
+
+    def remove_member(self, member_id: str) -> None:
+        self._noting(lambda: super(Noting, self).remove_member(member_id))
+
+    def _noting(self, change: t.Callable[[], t.Any]) -> t.Any:
+        try:
+            return change()
+        except errors.EtcdException as exc:
+            self.refused.append(type(exc))
+            raise
+
+
+def _why_refused(client: Client, **options: t.Any) -> str:
+    """What the module says when the server refuses and there is no time to try again."""
+    with pytest.raises(errors.EtcdReconfigurationRefused) as caught:
+        _manage(client, retry_timeout=0.0, **options)
+    return str(caught.value)
+
+
+def test_refusals_without_a_reason(changing: Cluster) -> None:
+    """A peer down, members that have just met, one that has not started, one just removed.
+
+    The server's answer is the same 500 each time; the module names the reason, and tries again.
+    (This test comes first, because these members have not been connected for five seconds.)
+    """
+    client = Noting(changing.endpoints)
+    url, other_url = changing.new_peer_url(), changing.new_peer_url()
+    follower = next(one for one in changing.members if one is not changing.leader())
+    follower.kill()
+    says = _why_refused(client, name="m4", peer_urls=[url], force=True)
+    assert "the member %s is not healthy" % follower.name in says
+    follower.start()
+    changing.wait_healthy()
+    says = _why_refused(client, name="m4", peer_urls=[url])
+    assert "connected for less than 5 seconds" in says
+    assert len(client.members()) == 3
+    client.refused.clear()
+    added = _manage(client, name="m4", peer_urls=[url])
+    assert added["changed"]
+    assert set(client.refused) == {errors.EtcdReconfigurationRefused}
+    new_id = added["member"]["id"]
+
+    info = _info(client)
+    assert info["quorum"] == {"size": 4, "needed": 3, "healthy": 3}
+    waiting = next(one for one in info["members"] if one["id"] == new_id)
+    assert (waiting["name"], waiting["started"], waiting["healthy"]) == ("", False, None)
+    says = _why_refused(client, name="m5", peer_urls=[other_url])
+    assert "the member %s was added and has not started" % new_id in says
+    assert _manage(client, peer_urls=[url], state="absent")["changed"]
+
+    # An id is made of the URLs and the second, and one that was removed is never used again.
+    client.refused.clear()
+    for attempt in range(8):
+        time.sleep(1 - time.time() % 1)
+        ids = []
+        for unused in range(2):
+            ids.append(_manage(client, peer_urls=[url])["member"]["id"])
+            assert _manage(client, peer_urls=[url], state="absent")["changed"]
+        assert ids[0] != ids[1], attempt
+        if client.refused:
+            break
+    assert set(client.refused) == {errors.EtcdReconfigurationRefused}
+    assert sorted(one.name for one in client.members()) == ["m1", "m2", "m3"]
+
+
+def test_which_member_is_meant(changing: Cluster) -> None:
+    """By its peer URLs first, then by its name, then by its id, which is a number."""
+    client = Client(changing.endpoints)
+    one, two, three = sorted(client.members(), key=lambda member: member.name)
+    for found, options in (
+        (one, {"peer_urls": one.peer_urls, "name": two.name, "id": three.id}),
+        (two, {"name": two.name, "id": three.id}),
+        (three, {"name": "nobody", "id": "0" + three.id.upper()}),
+    ):
+        report = _manage(client, **options)
+        assert (report["changed"], report["member"]["id"]) == (False, found.id)
+        assert report["member"]["id_decimal"] == str(int(found.id, 16))
+        gone = _would(client, state="absent", **options)
+        assert (gone["changed"], gone["member"]["id"]) == (True, found.id)
+    assert sorted(client.members(), key=lambda member: member.name) == [one, two, three]
 
 
 def test_three_grow_to_five_lose_their_leader_and_are_three_again(changing: Cluster) -> None:
@@ -189,41 +281,30 @@ def test_peer_urls_that_are_written_otherwise(changing: Cluster) -> None:
     assert (removed["changed"], removed["member"]["id"]) == (True, theirs.id)
 
 
-class Overtaken(Client):
+class Overtaken(Noting):
     """Others change the cluster between the reading of the members and the change."""
 
     def __init__(self, *arguments: t.Any) -> None:
         super().__init__(*arguments)
-        self.refused: t.List[t.Type[errors.EtcdException]] = []
         self._other = Client(*arguments)
 
     def remove_member(self, member_id: str) -> None:
         self._other.remove_member(member_id)
-        self._noting(lambda: super(Overtaken, self).remove_member(member_id))
+        super().remove_member(member_id)
 
     def add_member(self, peer_urls: t.Any) -> t.Any:
         if not self.refused:
             _manage(self._other, peer_urls=peer_urls)
-        return self._noting(lambda: super(Overtaken, self).add_member(peer_urls))
-
-    def _noting(self, change: t.Callable[[], t.Any]) -> t.Any:
-        try:
-            return change()
-        except errors.EtcdException as exc:
-            self.refused.append(type(exc))
-            raise
+        return super().add_member(peer_urls)
 
 
-class Mistaken(Overtaken):
+class Mistaken(Noting):
     """Is told of a member, when it first asks, that no server knows."""
 
     def members(self) -> t.Tuple[t.Any, ...]:
         known = super().members()
         ghost = known[0]._replace(id="1234", name="ghost", peer_urls=("http://127.0.0.1:1",))
         return known if self.refused else (*known, ghost)
-
-    def remove_member(self, member_id: str) -> None:
-        self._noting(lambda: Client.remove_member(self, member_id))
 
 
 def test_others_are_faster(changing: Cluster) -> None:

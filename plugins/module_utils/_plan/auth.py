@@ -90,6 +90,19 @@ def permissions_of(raw: t.Optional[t.Mapping[str, t.Any]]) -> t.Optional[Permiss
     )
 
 
+def check_purge(options: t.Mapping[str, t.Any], what: str) -> None:
+    """See that a task with `purge_permissions` or `purge_roles` says what is to be left.
+
+    Raises:
+        Refusal: it does not.
+    """
+    if options["state"] == "present" and options["purge_" + what] and options[what] is None:
+        raise Refusal(
+            "purge_%s: true revokes all %s that the option %s does not name; give it (empty, to"
+            " revoke all)" % (what, what, what)
+        )
+
+
 def plan_permissions(
     current: Permissions, wanted: t.Optional[Permissions], *, purge: bool
 ) -> PermissionChange:

@@ -32,6 +32,7 @@ def manage_role(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     """Bring a role to the state that the options describe, and say what changed."""
     name = auth_plan.name_of(options, "role")
     wanted = auth_plan.permissions_of(options["permissions"])
+    auth_plan.check_purge(options, "permissions")
     if name == auth_plan.ROOT:
         raise Refusal("the role root is part of the server and cannot be changed")
     client = connect()
@@ -107,6 +108,7 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     password = options["user_password"]
     if password == "":
         raise Refusal("user_password is empty; give one, or leave it out")
+    auth_plan.check_purge(options, "roles")
     client = connect()
     absent = options["state"] == "absent"
     before = _user(client, name, whole=not absent)

@@ -78,6 +78,11 @@ def manage_member(
 def _wish(options: t.Mapping[str, t.Any]) -> member_plan.Wish:
     if options["id"] is None and options["name"] is None and not options["peer_urls"]:
         raise Refusal("nothing says which member is meant; give peer_urls, name or id")
+    if options["state"] == "present" and {",", "="}.intersection(options["name"] or ""):
+        raise Refusal(
+            "the name of a member cannot hold a comma or an equals sign, with which its"
+            " configuration lists the members; give another than %r" % options["name"]
+        )
     number = None
     if options["id"] is not None:
         try:

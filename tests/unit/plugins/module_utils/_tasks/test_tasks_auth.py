@@ -173,6 +173,7 @@ def role(server, apply=True, **options):
         {"name": "root", "state": "absent"},
         {"name": "a/b"},
         {"permissions": {"read": ["app"]}},
+        {"purge_permissions": True},
     ],
 )
 def test_roles_that_are_refused_before_anything_is_sent(options):
@@ -191,7 +192,7 @@ WANTED = {"read": ["/common/*"], "read_write": ["/app/*"]}
         (None, {"permissions": WANTED}, APP, [("create_role", "app", APP)]),
         (NOTHING, {}, NOTHING, []),
         (APP, {}, APP, []),
-        (APP, {"purge_permissions": True}, APP, []),
+        (APP, {"permissions": WANTED, "purge_permissions": True}, APP, []),
         (APP, {"permissions": WANTED}, APP, []),
         (NOTHING, {"permissions": WANTED}, APP, [("update_role", "app", APP, NOTHING)]),
         (APP, {"permissions": {"read": ["/app/*"]}}, APP, []),
@@ -202,7 +203,7 @@ WANTED = {"read": ["/common/*"], "read_write": ["/app/*"]}
             [("update_role", "app", NOTHING, APP)],
         ),
         (None, {"state": "absent"}, None, []),
-        (APP, {"state": "absent"}, None, [("delete_role", "app")]),
+        (APP, {"state": "absent", "purge_permissions": True}, None, [("delete_role", "app")]),
     ],
 )
 def test_roles(there, options, after, writes):
@@ -276,7 +277,14 @@ def user(server, apply=True, **options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"name": "a/b"}, {"name": "a:b"}, {"name": ""}, {"user_password": ""}]
+    "options",
+    [
+        {"name": "a/b"},
+        {"name": "a:b"},
+        {"name": ""},
+        {"user_password": ""},
+        {"purge_roles": True},
+    ],
 )
 def test_users_that_are_refused_before_anything_is_sent(options):
     with pytest.raises(Refusal):
@@ -315,7 +323,13 @@ def update(password=None, grant=(), revoke=()):
         (("r", "s"), {"roles": [], "purge_roles": True}, (), False, [update(revoke=("r", "s"))]),
         (("s", "r"), {"roles": ["r"]}, ("r", "s"), False, []),
         (None, {"state": "absent"}, None, False, []),
-        (("r",), {"state": "absent"}, None, False, [("delete_user", "u")]),
+        (
+            ("r",),
+            {"state": "absent", "purge_roles": True},
+            None,
+            False,
+            [("delete_user", "u")],
+        ),
         (("gone",), {"state": "absent"}, None, False, [("delete_user", "u")]),
     ],
 )

@@ -141,6 +141,8 @@ class Run:
     [
         ({}, Refusal, "nothing says which member is meant"),
         ({"peer_urls": []}, Refusal, "nothing says which member is meant"),
+        ({"name": "a,b"}, Refusal, "cannot hold a comma or an equals sign"),
+        ({"name": "a=b", "peer_urls": [peer("d")]}, Refusal, "cannot hold a comma or an equals"),
         ({"id": "m1"}, Refusal, "id is the member's id in hexadecimal"),
         ({"id": ""}, Refusal, "id is the member's id in hexadecimal"),
         ({"peer_urls": ["d:2380"]}, errors.ClientException, "written with its scheme"),
