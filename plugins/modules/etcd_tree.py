@@ -50,6 +50,16 @@ options:
       - It is looked for on the controller, as M(ansible.builtin.copy) does, and may be encrypted with
         Ansible Vault.
     type: path
+  src_format:
+    description:
+      - What O(src) holds. V(tree) is a mapping of names to values.
+      - V(backup) is what M(quorum.etcd.etcd_backup) wrote, of which the part at O(path) and below it is used.
+        Keys, and directories that are made anew, get the TTL that was left to them when the backup was
+        made, or none. A directory that exists keeps the TTL that it has; if it is another one, the task warns.
+        A backup that its checksum does not fit is refused. Hidden keys in it need O(include_hidden=true).
+    type: str
+    choices: [tree, backup]
+    default: tree
   remote_src:
     description: Whether O(src) is on the host. YAML then needs PyYAML there; JSON needs nothing.
     type: bool
@@ -129,6 +139,7 @@ notes:
     the order is not certain.
   - A watcher sees each key change on its own; the API of etcd v2 has no transaction.
 seealso:
+  - module: quorum.etcd.etcd_backup
   - module: quorum.etcd.etcd_key
   - module: quorum.etcd.etcd_dir
 author:
@@ -180,8 +191,8 @@ path:
 counts:
   description:
     - How many keys were C(created), C(updated), C(refreshed) (the TTL only) and C(deleted); how many
-      directories were made (C(directories_made)), got another TTL (C(directories_refreshed)) and were removed
-      (C(directories_removed)). Directories that the server makes for a key are not counted.
+      directories were made (C(directories_made)) and removed (C(directories_removed)). Directories that the
+      server makes for a key are not counted.
   type: dict
   returned: success, or failure part way
 done:
@@ -226,6 +237,7 @@ ARGUMENT_SPEC = {
     "path": {"type": "str", "required": True},
     "tree": {"type": "raw"},
     "src": {"type": "path"},
+    "src_format": {"type": "str", "default": "tree", "choices": ["tree", "backup"]},
     "remote_src": {"type": "bool", "default": False},
     "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
     "purge": {"type": "bool", "default": False},

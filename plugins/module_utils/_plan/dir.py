@@ -110,12 +110,13 @@ def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
             )
         make = KeyAction(ActionKind.MAKE_DIR, wish.path, None, ttl=ttl)
         return KeyAction(ActionKind.DELETE, wish.path, current, ttl=ttl, then=make)
-    if _ttl_is_fine(current.ttl, wish.ttl):
+    if ttl_is_fine(current.ttl, wish.ttl):
         return KeyAction(ActionKind.NOTHING, wish.path, current, ttl=current.ttl)
     return KeyAction(ActionKind.SET_DIR_TTL, wish.path, current, ttl=ttl)
 
 
-def _ttl_is_fine(left: t.Optional[int], wanted: t.Optional[int]) -> bool:
+def ttl_is_fine(left: t.Optional[int], wanted: t.Optional[int]) -> bool:
+    """Whether the seconds that are left, None for ever, are what is wished (as in `Wish.ttl`)."""
     if wanted is None:
         return True
     if wanted == 0:

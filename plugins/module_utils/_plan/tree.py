@@ -14,7 +14,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
+from ansible_collections.quorum.etcd.plugins.module_utils import _backups, _limits, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -52,7 +52,8 @@ class Wish(t.NamedTuple):
         path: the directory that the tree stands for.
         present: whether what the tree names is to exist.
         leaves: full key -> its value.
-        directories: full key -> seconds to live, as of a leaf; `path` is one of them.
+        directories: full key -> seconds that it lives if it is made anew, as of a leaf; `path` is one
+            of them. One that exists keeps its TTL: etcd 3.5 cannot change it.
         everything: with `present` off, remove all that is below the path, named or not.
         purge: remove what the tree does not name.
         kept: matches the keys below the path, without it, that are never removed; None for none.
@@ -97,17 +98,61 @@ def wish_from_options(options: t.Mapping[str, t.Any], tree: t.Any) -> Wish:
         )
     if options["purge"] and not present:
         raise Refusal("purge is for state: present; state: absent without tree removes everything")
-    if options["purge_exclude"] and not options["purge"] and tree is not None:
-        raise Refusal("purge_exclude needs purge: true; without it nothing is removed")
     if options["ttl"] is not None and options["ttl"] != 0:
         _limits.ttl_seconds(options["ttl"], "write 0 for keys that live for ever")
     leaves, directories = _flattened(path, tree or {}, options, present=present)
+    return _wish(options, path, leaves, directories, everything=tree is None)
+
+
+def wish_from_backup(options: t.Mapping[str, t.Any], backup: _backups.Backup) -> Wish:
+    """Read a task's options, and what a backup holds at the path and below it.
+
+    Every key has the TTL that it had when the backup was made, or none.
+
+    Raises:
+        Refusal: the options do not go together, or the backup does not hold such a directory.
+        errors.ClientException: etcd cannot take the path.
+    """
+    path = _limits.canonical_key(options["path"])
+    if options["state"] != "present":
+        raise Refusal("src_format: backup is for state: present; leave one of the two out")
+    if options["ttl"] is not None or options["leaf_json"] or options["leaf_json_depth"] is not None:
+        raise Refusal(
+            "ttl and leaf_json are not for src_format: backup, which tells both; leave them out"
+        )
+    if path not in backup.nodes or backup.nodes[path].value is not None:
+        raise Refusal(
+            "the backup is of %s, and holds no directory %s; give the path of one that it holds"
+            % (backup.path, path)
+        )
+    leaves = {}  # type: t.Dict[str, Leaf]
+    directories = {path: backup.nodes[path].ttl or 0}  # type: t.Dict[str, t.Optional[int]]
+    for key, saved in backup.nodes.items():
+        if key.startswith(path.rstrip("/") + "/") and key != path:
+            ttl = saved.ttl or 0
+            if saved.value is None:
+                directories[key] = ttl
+            else:
+                leaves[key] = Leaf(saved.value, False, ttl)
+    return _wish(options, path, leaves, directories)
+
+
+def _wish(
+    options: t.Mapping[str, t.Any],
+    path: str,
+    leaves: t.Mapping[str, Leaf],
+    directories: t.Mapping[str, t.Optional[int]],
+    *,
+    everything: bool = False,
+) -> Wish:
+    if options["purge_exclude"] and not options["purge"] and not everything:
+        raise Refusal("purge_exclude needs purge: true; without it nothing is removed")
     wish = Wish(
         path=path,
-        present=present,
+        present=options["state"] == "present",
         leaves=leaves,
         directories=directories,
-        everything=tree is None,
+        everything=everything,
         purge=options["purge"],
         kept=matcher(options["purge_exclude"]),
         force=options["force"],
@@ -299,17 +344,15 @@ def _removal(current: States, keys: t.Set[str], wish: Wish) -> t.List[Stage]:
 
 
 def _made(current: States, replaced: t.Set[str], wish: Wish) -> t.List[Stage]:
-    """The directories that no key below them brings about, or that need a TTL of their own."""
+    """The directories that no key below them brings about, or that get a TTL of their own."""
     parents = {key.rpartition("/")[0] for key in wish.leaves}
     parents.update(key.rpartition("/")[0] for key in wish.directories)
     by_depth = {}  # type: t.Dict[int, t.List[KeyAction]]
     for key in sorted(wish.directories):
         ttl = wish.directories[key]
-        found = None if key in replaced else current.get(key)
-        if key == "/" or (found is None and key in parents and not ttl):
-            continue
-        action = dir_plan.plan(found, dir_plan.Wish(key, True, ttl))
-        if action.changes:
+        there = key in current and key not in replaced
+        if not there and key != "/" and (ttl or key not in parents):
+            action = dir_plan.plan(None, dir_plan.Wish(key, True, ttl))
             by_depth.setdefault(key.count("/"), []).append(action)
     return [tuple(by_depth[depth]) for depth in sorted(by_depth)]
 
@@ -329,6 +372,17 @@ def _written(current: States, replaced: t.Set[str], wish: Wish) -> Stage:
     return tuple(actions)
 
 
+def directories_with_another_ttl(current: States, wish: Wish) -> t.List[str]:
+    """Directories that exist, and keep a TTL (or none) that is not the one that is wished."""
+    return [
+        key
+        for key in sorted(wish.directories)
+        if key in current
+        and current[key].is_dir
+        and not dir_plan.ttl_is_fine(current[key].ttl, wish.directories[key])
+    ]
+
+
 def states_after(current: States, stages: t.Iterable[Stage], wish: Wish) -> t.Dict[str, KeyState]:
     """What is there once the actions are carried out; what only the server knows is left as it was."""
     after = dict(current)
@@ -337,7 +391,7 @@ def states_after(current: States, stages: t.Iterable[Stage], wish: Wish) -> t.Di
             if action.kind in (ActionKind.DELETE, ActionKind.REMOVE_DIR):
                 del after[action.key]
                 continue
-            is_dir = action.kind in (ActionKind.MAKE_DIR, ActionKind.SET_DIR_TTL)
+            is_dir = action.kind is ActionKind.MAKE_DIR
             after[action.key] = KeyState(
                 None if is_dir else action.value, is_dir, action.ttl, None, 0, 0
             )

@@ -12,7 +12,14 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _batch, _documents, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import (
+    _apply,
+    _backups,
+    _batch,
+    _documents,
+    _files,
+    errors,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     Incomplete,
@@ -26,6 +33,9 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan import tree as t
 _SAFE_KEY = 300
 _SAFE_VALUE = 800000
 
+#: How many keys a warning names.
+_NAMED = 5
+
 #: What each kind of action is counted as.
 _COUNTED = {
     ActionKind.CREATE: "created",
@@ -33,7 +43,6 @@ _COUNTED = {
     ActionKind.REFRESH: "refreshed",
     ActionKind.DELETE: "deleted",
     ActionKind.MAKE_DIR: "directories_made",
-    ActionKind.SET_DIR_TTL: "directories_refreshed",
     ActionKind.REMOVE_DIR: "directories_removed",
 }
 
@@ -57,13 +66,17 @@ def manage_tree(
             "concurrency is a number of connections from 1 to %d, not %s"
             % (_batch.MOST, options["concurrency"])
         )
-    wish = tree_plan.wish_from_options(options, _tree(options))
+    wish = _wish(options)
     secret = tree_plan.matcher(options["secret_keys"])
     client = connect()
     first, reading = _read(client, wish)
     stages = tree_plan.plan(first, wish)
     _check_sizes(client, stages)
-    report = {"path": wish.path, "diff": functools.partial(_diff, first, stages, secret, wish)}
+    report = {
+        "path": wish.path,
+        "diff": functools.partial(_diff, first, stages, secret, wish),
+        "warnings": _warnings(first, wish),
+    }
     progress = _batch.Progress(reading.etcd_index, reading.endpoint)
     if apply:
         _converge(client, wish, stages, progress, options)
@@ -72,10 +85,25 @@ def manage_tree(
         done = [action for stage in stages for action in stage]
     report.update(_summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint)
     if progress.failed:
-        del report["changed"], report["diff"]
+        del report["changed"], report["diff"], report["warnings"]
         report.update(_left(progress))
         raise Incomplete(_failure(progress), changed=bool(done), report=report)
     return report
+
+
+def _wish(options: t.Mapping[str, t.Any]) -> tree_plan.Wish:
+    """What the options say, with the tree or backup that they name."""
+    tree = _tree(options)
+    if options["src_format"] == "tree":
+        if _backups.is_one(tree):
+            raise Refusal(
+                "the tree holds a backup that quorum.etcd.etcd_backup wrote; src_format: backup"
+                " restores it"
+            )
+        return tree_plan.wish_from_options(options, tree)
+    if tree is None:
+        raise Refusal("src_format: backup needs src; give the file")
+    return tree_plan.wish_from_backup(options, _backups.checked(tree))
 
 
 def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
@@ -85,17 +113,20 @@ def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
         return _documents.with_text_names(options["tree"])
     if options["tree"] is not None:
         raise Refusal("tree and src exclude each other; give the mapping or the file")
-    try:
-        with open(name, encoding="utf-8") as file:
-            text = file.read()
-    except UnicodeDecodeError as exc:
-        raise Refusal("%s is not valid UTF-8" % name) from exc
-    except OSError as exc:
-        raise Refusal("%s cannot be read: %s" % (name, exc.strerror)) from exc
-    tree = _documents.parse(text, name)
+    tree = _documents.parse(_files.read_text(name), name)
     if tree is None:
         raise Refusal("%s is empty; write {} for a tree without keys" % name)
     return tree
+
+
+def _warnings(current: States, wish: tree_plan.Wish) -> t.List[str]:
+    keys = tree_plan.directories_with_another_ttl(current, wish)
+    if not keys:
+        return []
+    return [
+        "directories that exist keep another TTL than they have in the backup, as etcd 3.5 cannot"
+        " change it: %s%s" % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
+    ]
 
 
 def _read(client: t.Any, wish: tree_plan.Wish) -> t.Tuple[States, _apply.Reading]:

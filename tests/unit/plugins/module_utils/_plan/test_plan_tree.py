@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._backups import Backup, Saved
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree import (
     Leaf,
+    directories_with_another_ttl,
     hidden_keys,
     listing,
     matcher,
     plan,
     states_after,
+    wish_from_backup,
     wish_from_options,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
@@ -354,10 +357,86 @@ def test_a_directory_with_a_ttl_is_made_before_what_is_in_it():
     wished = wish({"d": {"e": {"x": "v"}}})
     wished = wished._replace(directories=dict(wished.directories, **{"/t/d": 90}))
     assert steps(plan({}, wished)) == [["make_dir /t/d ttl=90"], ["create /t/d/e/x v"]]
-    assert steps(plan(states(d=None), wished)) == [
-        ["set_dir_ttl /t/d ttl=90"],
-        ["create /t/d/e/x v"],
+    assert steps(plan(states(d=None), wished)) == [["create /t/d/e/x v"]]
+
+
+NODES = {
+    "/": Saved(None),
+    "/t": Saved(None),
+    "/t/a": Saved("x"),
+    "/t/b": Saved("", 30, "then"),
+    "/t/d": Saved(None, 90, "then"),
+    "/t/d/e": Saved("y"),
+    "/t/empty": Saved(None),
+    "/tt/c": Saved("z"),
+    "/_h/x": Saved("w"),
+}
+
+
+def restored(nodes=NODES, **options):
+    backup = Backup("/", (), "id", 9, "now", nodes)
+    return wish_from_backup(dict(UNSET, **options), backup)
+
+
+def test_the_wish_for_what_a_backup_holds():
+    found = restored(path="t/", purge=True, purge_exclude=["x"])
+    assert found.leaves == {
+        "/t/a": Leaf("x", False, 0),
+        "/t/b": Leaf("", False, 30),
+        "/t/d/e": Leaf("y", False, 0),
+    }
+    assert found.directories == {"/t": 0, "/t/d": 90, "/t/empty": 0}
+    assert (found.path, found.present, found.purge, found.hidden) == ("/t", True, True, False)
+    whole = restored(path="/", include_hidden=True)
+    assert sorted(whole.leaves) == ["/_h/x", "/t/a", "/t/b", "/t/d/e", "/tt/c"]
+    assert hidden_keys(whole) == ["/_h"]
+
+
+def test_what_a_backup_brings_about():
+    assert steps(plan({}, restored())) == [
+        ["make_dir /t/d ttl=90", "make_dir /t/empty"],
+        ["create /t/a x", "create /t/b  ttl=30", "create /t/d/e y"],
     ]
+    there = states(a=("x", 5), b=("", 99), d=None, empty=None, d__e="y")
+    assert steps(plan(there, restored())) == [["swap /t/a x", "refresh /t/b  ttl=30"]]
+    after = states(a="x", b=("", 29), d=None, empty=None, d__e="y")
+    assert plan(after, restored()) == ()
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"state": "absent"}, "src_format: backup is for state: present"),
+        ({"ttl": 9}, "ttl and leaf_json are not for src_format: backup"),
+        ({"leaf_json": True}, "leave them out"),
+        ({"leaf_json_depth": 2}, "leave them out"),
+        ({"path": "/other"}, "the backup is of /, and holds no directory /other"),
+        ({"path": "/t/a"}, "holds no directory /t/a"),
+        ({"path": "/"}, "/_h is hidden"),
+        ({"purge_exclude": ["a"]}, "purge_exclude needs purge: true"),
+    ],
+)
+def test_what_is_refused_of_a_backup(options, says):
+    with pytest.raises(Refusal) as caught:
+        restored(**options)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "there, keys",
+    [
+        ({}, []),
+        (states(d="value"), []),
+        (states(d=None), ["/t/d"]),
+        (states(d=(None, 91)), ["/t/d"]),
+        (states(d=(None, 90)), []),
+        (states(d=(None, 9), empty=None), []),
+        (states(d=(None, 9), empty=(None, 9)), ["/t/empty"]),
+    ],
+)
+def test_directories_that_keep_another_ttl(there, keys):
+    assert directories_with_another_ttl(there, restored()) == keys
+    assert directories_with_another_ttl(there, wish({"d": {}, "empty": {}})) == []
 
 
 def test_the_lines_of_a_diff():

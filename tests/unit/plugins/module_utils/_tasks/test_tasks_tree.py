@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _apply, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _backups, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
@@ -291,3 +291,64 @@ def test_files_that_are_refused(tmp_path, content, options, says):
     with pytest.raises(Refusal, match=says):
         task.run()
     assert task.store.reads == 0
+
+
+BACKUP = _backups.document(
+    _backups.Backup(
+        "/",
+        (),
+        "id",
+        9,
+        "now",
+        {
+            "/t": _backups.Saved(None, 60, "then"),
+            "/t/a": _backups.Saved("1", 30, "then"),
+            "/t/b": _backups.Saved("2"),
+        },
+    )
+)
+
+
+def test_a_backup():
+    task = Task(BACKUP, src_format="backup")
+    report = task.run()
+    assert report["warnings"] == []
+    assert task.store.commits == ["create"] * 3
+    assert [task.store.nodes[key].get("ttl") for key in ("/t", "/t/a", "/t/b")] == [60, 30, None]
+    assert not task.run()["changed"]
+
+
+def test_a_directory_that_keeps_its_ttl_is_told():
+    task = Task(BACKUP, src_format="backup", has={"/t/a": "1"})
+    report = task.run()
+    assert report["counts"]["refreshed"] == 1
+    (warning,) = report["warnings"]
+    assert "directories that exist keep another TTL" in warning
+    assert warning.endswith(": /t")
+
+
+@pytest.mark.parametrize(
+    "document, says",
+    [
+        (None, "src_format: backup needs src"),
+        ({"a": "1"}, "this is no backup"),
+        (dict(BACKUP, etcd_index=10), "the backup is damaged"),
+    ],
+)
+def test_backups_that_are_refused(document, says):
+    task = Task(document, src_format="backup")
+    with pytest.raises(Refusal, match=says):
+        task.run()
+    assert task.store.reads == 0
+
+
+def test_a_backup_is_no_tree():
+    task = Task(BACKUP)
+    with pytest.raises(Refusal, match="src_format: backup restores it"):
+        task.run()
+
+
+def test_a_failure_part_way_does_not_warn():
+    refused = raising(errors.EtcdUnauthorized("no"))
+    task = Task(BACKUP, faults=[refused], src_format="backup", has={"/t/b": "2"})
+    assert "warnings" not in task.fail().report
