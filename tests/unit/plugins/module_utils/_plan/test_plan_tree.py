@@ -373,8 +373,8 @@ NODES = {
 }
 
 
-def restored(nodes=NODES, **options):
-    backup = Backup("/", (), "id", 9, "now", nodes)
+def restored(**options):
+    backup = Backup("/", (), "id", 9, "now", NODES)
     return wish_from_backup(dict(UNSET, **options), backup)
 
 
