@@ -140,7 +140,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    run(ARGUMENT_SPEC, save_tree)
+    run(ARGUMENT_SPEC, save_tree, keys_only=True)
 
 
 if __name__ == "__main__":
