@@ -16,22 +16,9 @@ from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import man
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Permissions
 from conftest import ProxyTo
 from harness import Certs, Cluster, FaultProxy
+from options import left_out
 
-#: The options of the module that a task leaves out.
-UNSET = {
-    "src": None,
-    "state": "present",
-    "purge": False,
-    "purge_exclude": [],
-    "include_hidden": False,
-    "ttl": None,
-    "leaf_json": False,
-    "leaf_json_depth": None,
-    "force": False,
-    "on_conflict": "replan",
-    "concurrency": 16,
-    "secret_keys": [],
-}
+UNSET = left_out("etcd_tree")
 
 #: Two hundred keys in ten directories.
 TREE = {
@@ -177,7 +164,7 @@ def test_a_member_is_lost_in_the_middle(
 
     proxy.set_mode("pass", match=at_the_hundredth)
     others = own_three.endpoints[1:]
-    client = Client([proxy.url, *others], timeout=8)
+    client = Client([proxy.url, *others], timeout=5)
     report = run(client, key, TREE)
     assert report["counts"]["created"] == 200 == len(set(report["done"]))
     assert report["endpoint"] in others
