@@ -106,6 +106,9 @@ class Noting(Client):
     def add_member(self, peer_urls: t.Any) -> t.Any:
         return self._noting(lambda: super(Noting, self).add_member(peer_urls))
 
+    def update_member(self, member_id: str, peer_urls: t.Any) -> None:
+        self._noting(lambda: super(Noting, self).update_member(member_id, peer_urls))
+
     def remove_member(self, member_id: str) -> None:
         self._noting(lambda: super(Noting, self).remove_member(member_id))
 
@@ -173,6 +176,8 @@ def test_refusals_without_a_reason(changing: Cluster) -> None:
 def test_which_member_is_meant(changing: Cluster) -> None:
     """By its peer URLs first, then by its name, then by its id, which is a number."""
     client = Client(changing.endpoints)
+    # The list is a local answer; a quorum read makes sure that whoever answers has caught up.
+    client.read("/", quorum=True)
     one, two, three = sorted(client.members(), key=lambda member: member.name)
     for found, options in (
         (one, {"peer_urls": one.peer_urls, "name": two.name, "id": three.id}),
@@ -288,6 +293,10 @@ class Overtaken(Noting):
         super().__init__(*arguments)
         self._other = Client(*arguments)
 
+    def update_member(self, member_id: str, peer_urls: t.Any) -> None:
+        self._other.remove_member(member_id)
+        super().update_member(member_id, peer_urls)
+
     def remove_member(self, member_id: str) -> None:
         self._other.remove_member(member_id)
         super().remove_member(member_id)
@@ -307,6 +316,14 @@ class Mistaken(Noting):
         return known if self.refused else (*known, ghost)
 
 
+class Belated(Noting):
+    """Is not told, when it first asks, of the member that somebody else has just added."""
+
+    def members(self) -> t.Tuple[t.Any, ...]:
+        known = super().members()
+        return known if self.refused else tuple(one for one in known if one.name != "m3")
+
+
 def test_others_are_faster(changing: Cluster) -> None:
     """409 or 500, 410 and 404: the state asked for holds, and no change of it is ours."""
     url = changing.new_peer_url()
@@ -317,11 +334,26 @@ def test_others_are_faster(changing: Cluster) -> None:
     assert added["changed"] is (overtaken.refused == [errors.EtcdReconfigurationRefused])
     assert added["member"]["peer_urls"] == [url]
 
+    # One that is gone when it is to be changed is added anew, which is what was asked for.
+    overtaken.refused.clear()
+    moved_url = changing.new_peer_url()
+    moved = _manage(overtaken, id=added["member"]["id"], peer_urls=[moved_url])
+    assert overtaken.refused[0] in (errors.EtcdMemberNotFound, errors.EtcdReconfigurationRefused)
+    assert (moved["changed"], moved["member"]["peer_urls"]) == (True, [moved_url])
+    assert [one.peer_urls for one in overtaken.members() if not one.started] == [(moved_url,)]
+    url = moved_url
+
     overtaken.refused.clear()
     removed = _manage(overtaken, peer_urls=[url], state="absent")
     assert overtaken.refused == [errors.EtcdMemberRemoved]
     assert (removed["changed"], removed["action"], removed["member"]) == (False, "nothing", None)
     assert removed["diff"]["before"] == removed["diff"]["after"] == {}
+
+    belated = Belated(changing.endpoints)
+    third = changing.member("m3")
+    added = _manage(belated, peer_urls=[third.peer_url])
+    assert belated.refused == [errors.EtcdMemberExists]
+    assert (added["changed"], added["member"]["name"]) == (False, "m3")
 
     mistaken = Mistaken(changing.endpoints)
     removed = _manage(mistaken, name="ghost", state="absent", force=True)
