@@ -125,6 +125,7 @@ def _print(columns: dict[str, Samples], faults: tuple[str, ...]) -> None:
             for fault in faults
         ],
     )
+    print("  -: not measured; a write is not raced, and waits for as long as its timeouts say.\n")
 
 
 def _checks(columns: dict[str, Samples]) -> list[Check]:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ _CALLBACKS = Path(__file__).resolve().parent / "callback"
 _LIMIT = 600.0
 
 
+@dataclass(frozen=True)
+class Timed:
+    """A task that has run."""
+
+    name: str
+    seconds: float
+    changed: bool
+
+
 def interleave(
     lab: Lab, tasks: Mapping[str, Task], *, rounds: int, seconds: float, per_play: int = 1
 ) -> Samples:
@@ -31,13 +41,13 @@ def interleave(
     play = [dict(tasks[name], name=name) for unused in range(per_play) for name in names]
     samples = Samples(names)
     for unused in Rounds(rounds // per_play, seconds=seconds):
-        for name, taken in run(lab, play):
-            samples.add(name, taken)
+        for timed in run(lab, play):
+            samples.add(timed.name, timed.seconds)
     return samples
 
 
-def run(lab: Lab, tasks: Sequence[Task], **environment: str) -> list[tuple[str, float]]:
-    """Name and seconds of each task.
+def run(lab: Lab, tasks: Sequence[Task], **environment: str) -> list[Timed]:
+    """Run the tasks in one play.
 
     Raises:
         RuntimeError: a task failed.
@@ -59,7 +69,7 @@ def run(lab: Lab, tasks: Sequence[Task], **environment: str) -> list[tuple[str, 
         raise RuntimeError(
             f"ansible-playbook failed:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}"
         )
-    return [(one["task"], one["seconds"]) for one in timed]
+    return [Timed(**one) for one in timed]
 
 
 def _play(endpoint: str, tasks: Sequence[Task]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ SECTIONS = {
     "lookup": "cost of the lookup",
     "load": "the server's own limit",
     "tree": "whole trees in one task",
+    "growth": "how etcd_tree grows with its keys",
     "failover": "time to success when an endpoint is down",
 }
 
@@ -49,7 +50,7 @@ def main() -> None:
             found = _section(name)(lab)
             print_checks(found)
             checks += found
-    _print_shortfalls(checks)
+    _print_findings(checks)
     print(f"\nThe benchmark took {time.monotonic() - began:.0f} s.")
 
 
@@ -89,30 +90,38 @@ def _section(name: str) -> Callable[[Lab], list[Check]]:
     # pylint: disable=import-outside-toplevel
     import clients
     import failover
+    import growth
     import load
     import lookups
     import tasks
-    import trees
+    import tree
 
     sections: dict[str, Callable[[Lab], list[Check]]] = {
         "client": clients.run,
         "task": tasks.run,
         "lookup": lookups.run,
         "load": load.run,
-        "tree": trees.run,
+        "tree": tree.run,
+        "growth": growth.run,
         "failover": failover.run,
     }
     return sections[name]
 
 
-def _print_shortfalls(checks: list[Check]) -> None:
+def _print_findings(checks: list[Check]) -> None:
+    """What was not measured, and what falls short."""
+    missing = [f"{check.what}: {check.why}" for check in checks if check.measured is None]
+    if missing:
+        _print_list("Not measured:", missing)
     short = [line for check in checks for line in check.shortfalls()]
     if not short:
         print("Nothing falls short of the targets.")
         return
-    print("Falls short of the targets:")
-    for line in short:
-        print(f"  - {line}")
+    _print_list("Falls short of the targets:", short)
+
+
+def _print_list(head: str, lines: list[str]) -> None:
+    print("\n".join([head, *(f"  - {line}" for line in lines)]))
 
 
 if __name__ == "__main__":

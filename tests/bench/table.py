@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Contender = Callable[[], None]
+
+_SHORT = "SHORT"
 
 
 class Samples:
@@ -95,49 +97,63 @@ def interleave(
     return samples
 
 
+def exponent(points: Iterable[tuple[float, float]]) -> float:
+    """The power of x that y grows with, 1 for straight growth: least squares of the logarithms.
+
+    Args:
+        points: x and y, both above 0, with two different x at least.
+    """
+    logarithms = [(math.log(x), math.log(y)) for x, y in points]
+    return statistics.linear_regression(*zip(*logarithms)).slope
+
+
 @dataclass(frozen=True)
 class Check:
     """A measured number and its targets: the least that it is to be, or the most.
 
     Attributes:
+        measured: None where it could not be measured.
         must: what has to be met.
         beyond: what would be better than is asked.
         least: whether the targets are lower bounds.
+        why: why it could not be measured.
     """
 
     what: str
-    measured: float
+    measured: float | None
     must: float | None = None
     beyond: float | None = None
     least: bool = False
     unit: str = ""
+    why: str = ""
 
     def shortfalls(self) -> list[str]:
         """What it misses, in a line each."""
         return [
-            f"{self.what}: {self._number(self.measured)}, {kind} {self._target(target)}"
+            f"{self.what}: {self._shown(self.measured)}, {kind} {self._target(target)}"
             for kind, target in (("must", self.must), ("beyond", self.beyond))
-            if target is not None and not self._meets(target)
+            if target is not None and self._mark(target) == _SHORT
         ]
 
     def cells(self) -> list[str]:
         """Its row in the table of checks."""
-        cells = [self.what, self._number(self.measured)]
+        cells = [self.what, self._shown(self.measured)]
         for target in (self.must, self.beyond):
-            known = target is not None
-            cells.append(self._target(target) if known else "")
-            cells.append(("ok" if self._meets(target) else "SHORT") if known else "")
+            cells += ["", ""] if target is None else [self._target(target), self._mark(target)]
         return cells
 
-    def _meets(self, target: float | None) -> bool:
-        if target is None:
-            return True
-        return self.measured >= target if self.least else self.measured <= target
+    def _mark(self, target: float) -> str:
+        if self.measured is None:
+            return "?"
+        met = self.measured >= target if self.least else self.measured <= target
+        return "ok" if met else _SHORT
 
-    def _target(self, target: float | None) -> str:
-        return f"{'>=' if self.least else '<='} {self._number(target or 0)}"
+    def _target(self, target: float) -> str:
+        return f"{'>=' if self.least else '<='} {self._shown(target)}"
 
-    def _number(self, number: float) -> str:
+    def _shown(self, number: float | None) -> str:
+        if number is None:
+            return "not measured"
         return f"{number:.1f} {self.unit}" if self.unit else f"{number:.2f}"
 
 
@@ -165,13 +181,6 @@ def print_table(
         if number == 0:
             print("  " + "  ".join("-" * width for width in widths).rstrip())
     print(flush=True)
-
-
-def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """The power of x that y grows with: the slope of the straight line through their logarithms."""
-    return statistics.linear_regression(
-        [math.log(x) for x, unused in points], [math.log(max(y, 1e-9)) for unused, y in points]
-    ).slope
 
 
 def rate(seconds: float) -> str:

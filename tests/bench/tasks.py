@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+import payload
 import playbook
 from lab import Lab
 from table import Check, Contender, interleave, milliseconds, print_table
@@ -80,8 +80,8 @@ def _loops(lab: Lab) -> list[Check]:
 
 def _payloads(lab: Lab) -> list[Check]:
     """What runs on the managed host, without Ansible's own work on the controller."""
-    files = {name: [payload(lab, task)] for name, task in _tasks("a").items()}
-    files[CHANGED].append(payload(lab, _tasks("b")[CHANGED]))
+    files = {name: [payload.made(lab, task)] for name, task in _tasks("a").items()}
+    files[CHANGED].append(payload.made(lab, _tasks("b")[CHANGED]))
     samples = interleave(
         {name: _runs(paths) for name, paths in files.items()}, rounds=lab.rounds(40), seconds=60
     )
@@ -108,17 +108,6 @@ def _payloads(lab: Lab) -> list[Check]:
         Check("payload, etcd_key changed / ping", samples.ratio(CHANGED, PING), 1.35, 1.2),
         Check("payload, etcd_key changed / uri", samples.ratio(CHANGED, URI), 1.0),
     ]
-
-
-def payload(lab: Lab, task: Mapping[str, object]) -> Path:
-    """The file that Ansible would run on the managed host for this task, arguments included."""
-    remote = lab.scratch / "remote"
-    playbook.run(lab, [dict(task, name="payload")], ANSIBLE_KEEP_REMOTE_FILES="1")
-    (found,) = remote.glob("*/AnsiballZ_*.py")
-    kept = lab.scratch / f"payload-{found.parent.name}.py"
-    shutil.copy(found, kept)
-    shutil.rmtree(remote)
-    return kept
 
 
 def _runs(paths: Iterable[Path]) -> Contender:

@@ -8,7 +8,7 @@ DOCUMENTATION = """
 name: stopwatch
 type: stdout
 short_description: Print the seconds of each task
-description: A line of JSON for each task, with its name and its seconds.
+description: A line of JSON for each task, with its name, its seconds, and whether it changed.
 author: quorum.etcd contributors
 """
 
@@ -33,7 +33,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         seconds = time.perf_counter() - self._began
-        self._display.display(json.dumps({"task": result.task_name, "seconds": seconds}))
+        line = {"name": result.task_name, "seconds": seconds, "changed": result.is_changed()}
+        self._display.display(json.dumps(line))
 
     def v2_runner_item_on_failed(self, result: Any) -> None:
         self.v2_runner_on_failed(result)
