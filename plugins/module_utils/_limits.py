@@ -42,7 +42,8 @@ def canonical_key(key: t.Any) -> str:
                 "the key %s has %s; write each directory's name once, between single slashes"
                 % (shown(key), "the segment " + segment if segment else "an empty segment")
             )
-    text_bytes(path, "the key %s" % shown(key))
+    if not path.isascii():
+        text_bytes(path, "the key %s" % shown(key))
     return "/" + path
 
 

@@ -16,7 +16,7 @@ import base64
 import json
 import re
 import typing as t
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, quote_plus, unquote
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
@@ -37,6 +37,8 @@ MAX_TARGET = 4000
 #: Bytes of a form: a server refuses more, and cuts the connection (Go's limit for forms).
 MAX_FORM = 10 * 1024 * 1024
 
+_FLAGS = {False: "false", True: "true"}
+
 Fields = t.Mapping[str, t.Union[str, int, bool, None]]
 
 
@@ -46,12 +48,12 @@ def _query(fields: Fields) -> str:
 
 
 def _form(fields: Fields) -> str:
-    return urlencode(
-        {
-            name: ("true" if value else "false") if isinstance(value, bool) else value
+    return "&".join(
+        [
+            "%s=%s" % (name, quote_plus(_FLAGS[value] if isinstance(value, bool) else str(value)))
             for name, value in fields.items()
             if value is not None
-        }
+        ]
     )
 
 

@@ -226,7 +226,8 @@ def _checked_name(name: str, prefix: str) -> str:
             "%s below %s cannot be the name of a key: a name is not empty, not . or .., and holds no"
             " slash; nest mappings for directories" % (_limits.shown(name), prefix or "/")
         )
-    _limits.text_bytes(name, "the name %s below %s" % (_limits.shown(name), prefix or "/"))
+    if not name.isascii():
+        _limits.text_bytes(name, "the name %s below %s" % (_limits.shown(name), prefix or "/"))
     return name
 
 
