@@ -41,6 +41,20 @@ _TESTED_BELOW = (
 """Integration targets whose matter tests/functional runs with every server: `make test`, which has
 to end soon, runs them with the first one, and `make matrix` with the others as well."""
 
+_EVERY_CORE = (
+    "etcd_access_control",
+    "etcd_dir",
+    "etcd_info",
+    "etcd_key",
+    "etcd_member",
+    "etcd_tree",
+    "etcd_wait",
+    "lookup_etcd_key",
+    "module_defaults",
+    "role_backup",
+)
+"""Integration targets that `make matrix` runs with every ansible-core: what each plugin and role does."""
+
 _OLD_PYTHON = ("etcd_key", "etcd_tree")
 """Integration targets that also run with modules on the oldest Python."""
 
@@ -106,7 +120,7 @@ def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
     steps: dict[str, Callable[[Workspace, Core, str], str]] = {
         "sanity": sanity,
         "units": units,
-        "integration": partial(_etcd_key, servers),
+        "integration": partial(_each_plugin, servers),
     }
     stages = []
     for version in MATRIX:
@@ -236,8 +250,8 @@ def integration(
     return remark
 
 
-def _etcd_key(servers: Sequence[Server], workspace: Workspace, core: Core, stage: str) -> str:
-    return integration(workspace, core, stage, _first(servers), "etcd_key")
+def _each_plugin(servers: Sequence[Server], workspace: Workspace, core: Core, stage: str) -> str:
+    return integration(workspace, core, stage, _first(servers), *_EVERY_CORE)
 
 
 def _left_out(workspace: Workspace, server: Server, stage: str) -> str:
