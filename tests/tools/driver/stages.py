@@ -53,7 +53,7 @@ _EVERY_CORE = (
     "module_defaults",
     "role_backup",
 )
-"""Integration targets that `make matrix` runs with every ansible-core: what each plugin and role does."""
+"""Integration targets that `make matrix` runs with every ansible-core: each plugin and role."""
 
 _OLD_PYTHON = ("etcd_key", "etcd_tree")
 """Integration targets that also run with modules on the oldest Python."""
