@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import typing as t
 
 import pytest
@@ -19,6 +20,28 @@ from harness import Binary, Cluster
 _KEY = "/out-of-reach"
 _FEW = 20
 """Attempts of each guest before the task begins and after it has ended."""
+
+
+def _may(client: Client, *, writes: bool) -> bool:
+    """Whether it is let in."""
+    try:
+        if writes:
+            client.write(_KEY, "by a guest")
+        else:
+            client.read(_KEY)
+    except errors.EtcdUnauthorized:
+        return False
+    return True
+
+
+def _wait_until_guests_may(cluster: Cluster, permissions: Permissions) -> None:
+    """Until every member has it like this: one that is behind learns of it later than the leader."""
+    until = time.monotonic() + 30
+    for endpoint in cluster.endpoints:
+        for writes, may in ((True, bool(permissions.write)), (False, bool(permissions.read))):
+            while _may(Client(endpoint), writes=writes) is not may:
+                assert time.monotonic() < until, endpoint
+                time.sleep(0.05)
 
 
 class Guest(threading.Thread):
@@ -41,14 +64,7 @@ class Guest(threading.Thread):
             self.error = exc
 
     def _try(self) -> bool:
-        try:
-            if self.writes:
-                self._client.write(_KEY, "by a guest")
-            else:
-                self._client.read(_KEY)
-        except errors.EtcdUnauthorized:
-            return False
-        return True
+        return _may(self._client, writes=self.writes)
 
     def try_some_more(self) -> t.List[bool]:
         """The outcomes of the next attempts, all of which began after this call."""
@@ -105,11 +121,13 @@ NOTHING, READING, ALL = (
 def test_switching_on(guarded: Cluster, level: str, left_behind: t.Optional[Permissions]) -> None:
     """From all to what the level gives, once, and never back, whatever guest role is left over."""
     root = Client(guarded.endpoints, username="root", password="pw")
+    _switch(root, enabled=False, guest=None)
     root.write(_KEY, "by root")
     if "guest" in root.roles():
         root.delete_role("guest")
     if left_behind is not None:
         root.create_role("guest", left_behind)
+    _wait_until_guests_may(guarded, ALL)
     with _guests(guarded) as guests:
         for guest in guests:
             assert all(guest.try_some_more())
@@ -119,7 +137,6 @@ def test_switching_on(guarded: Cluster, level: str, left_behind: t.Optional[Perm
             assert set(guest.try_some_more()[_FEW // 2 :]) == {may}
     for guest in guests:
         _assert_never_back(guest, denied_at_the_end=level == "none" or guest.writes)
-    _switch(root, enabled=False, guest=None)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +147,13 @@ def test_switching_on(guarded: Cluster, level: str, left_behind: t.Optional[Perm
 def test_with_access_control_on(guarded: Cluster, before: Permissions, level: str) -> None:
     """A change of what guests may do gives them nothing in between that neither side has."""
     root = Client(guarded.endpoints, username="root", password="pw")
+    _switch(root, enabled=False, guest=None)
     root.write(_KEY, "by root")
     if "guest" in root.roles():
         root.delete_role("guest")
     root.create_role("guest", before)
     _switch(root, guest=None)
+    _wait_until_guests_may(guarded, before)
     with _guests(guarded) as guests:
         for guest in guests:
             guest.try_some_more()
@@ -151,7 +170,6 @@ def test_with_access_control_on(guarded: Cluster, before: Permissions, level: st
             assert set(guest.allowed) == {True}
         elif could:
             _assert_never_back(guest, denied_at_the_end=True)
-    _switch(root, enabled=False, guest=None)
 
 
 def _assert_never_back(guest: Guest, *, denied_at_the_end: bool) -> None:
