@@ -5,6 +5,7 @@
 PYTHON ?= python3
 STAGES ?=
 SECTIONS ?=
+PARTS ?=
 
 # Relative, so that the checkout may lie in a folder with blanks in its name.
 VENV := .venv
@@ -13,7 +14,7 @@ BENCH := .cache/make/bench
 TREE := $(CURDIR)/.cache/tree
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites tree demo test matrix bench docs changelog clean
+.PHONY: help prerequisites tree demo test matrix roles bench docs changelog clean
 
 help: ## Show this text
 	@echo "Targets of quorum.etcd:"
@@ -30,6 +31,10 @@ test: prerequisites ## Run all tests (some: make test STAGES="units docs")
 
 matrix: prerequisites ## Run sanity, units and integration on every supported ansible-core
 	@"$(PYTHON)" tests/tools/run_tests.py --matrix $(STAGES)
+
+roles: prerequisites $(VENV)/.done tree ## Run the roles over hosts of our own, from bare hosts to an upgrade (some: make roles PARTS="tls")
+	@PYTHONPATH="$(TREE):$(CURDIR)/tests" ANSIBLE_COLLECTIONS_PATH="$(TREE)" \
+	"$(VENV)/bin/python" tests/roles/run.py $(PARTS)
 
 bench: prerequisites $(BENCH)/.done ## Measure the client and the module against others
 	@"$(BENCH)/bin/python" tests/bench/run.py $(SECTIONS)

@@ -111,6 +111,11 @@ def test_stages(core: Core, servers: Sequence[Server]) -> list[Stage]:
             "the built collection in an empty collections path",
             partial(package.install, core=core),
         ),
+        Stage(
+            "roles",
+            "the roles over hosts of our own, the short run",
+            partial(roles, core=core),
+        ),
         Stage("shellcheck", "every shell script of the checkout", shellcheck),
     ]
 
@@ -180,7 +185,8 @@ def shellcheck(workspace: Workspace) -> str:
 
 
 def _is_shell_script(path: Path) -> bool:
-    if not path.is_file() or ".git" in path.parts:
+    # A template becomes a script on the host only.
+    if not path.is_file() or ".git" in path.parts or path.suffix == ".j2":
         return False
     with path.open("rb") as file:
         first = file.readline(100)
@@ -230,6 +236,18 @@ def functional(workspace: Workspace, core: Core, stage: str, chosen: str) -> str
     commands = workspace.commands(stage, tools)
     pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen)
     return _pytest_counts(commands.run(*pytest, "tests/functional", extra=path))
+
+
+def roles(workspace: Workspace, core: Core) -> str:
+    """The roles over network namespaces, or plain processes where there can be none."""
+    path = {
+        "PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}",
+        "ANSIBLE_COLLECTIONS_PATH": str(workspace.collections),
+    }
+    output = workspace.commands("roles", core.bin).run(
+        core.bin / "python", "tests/roles/run.py", "short", extra=path
+    )
+    return output.splitlines()[-1]
 
 
 def integration(

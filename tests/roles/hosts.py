@@ -1,0 +1,217 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts of our own: namespaces of this machine, each with an address and a file tree, or mere folders.
+
+A host is a process with mount, network, PID and host name namespaces of its own. Its file tree is the
+machine's, read-only, under a layer in memory that takes what is written. Whoever ends the process
+ends all that runs in the host, and loses its files, as when a machine burns down.
+
+Where namespaces cannot be made, a host is a folder and two ports of loopback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from harness.ports import reserve
+
+NETWORK = f"10.213.{os.getpid() % 250 + 1}"
+
+_INIT = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+cd "$1/root"
+name=$2
+shift 2
+for folder; do
+    mkdir -p ".$folder"
+    mount --rbind "$folder" ".$folder"
+done
+for folder in etc/etcd var/lib/etcd opt/etcd; do
+    rm -rf "$folder"
+done
+mkdir -p var/lib/etcd
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+hostname "$name"
+mkdir old
+pivot_root . old
+umount -l /old
+echo up >/run/up
+exec sleep infinity
+"""
+
+
+class NoNamespaces(Exception):
+    """This machine, or this user, makes no namespaces; the message says why."""
+
+
+class Bridge:
+    """The switch that the hosts are plugged into; the machine has the address .1 on it."""
+
+    def __init__(self) -> None:
+        self.name = f"qe{os.getpid() % 1000000}"
+
+    def __enter__(self) -> Self:
+        if os.geteuid() != 0:
+            raise NoNamespaces("only root makes network namespaces with addresses of their own")
+        try:
+            _ip("link", "add", self.name, "type", "bridge")
+            _ip("addr", "add", f"{NETWORK}.1/24", "dev", self.name)
+            _ip("link", "set", self.name, "up")
+        except (OSError, subprocess.CalledProcessError) as exc:
+            self.__exit__()
+            raise NoNamespaces(f"no bridge could be made: {exc}") from exc
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        subprocess.run(["ip", "link", "del", self.name], capture_output=True, check=False)
+
+
+class Host:
+    """One host on the bridge."""
+
+    config = "/etc/etcd"
+
+    def __init__(self, bridge: Bridge, number: int) -> None:
+        self.name = f"node{number}"
+        self.address = f"{NETWORK}.{number + 10}"
+        self._bridge = bridge
+        self._plug = f"{bridge.name}n{number}"
+        self.client = f"{self.address}:2379"
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        self._init: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The first process of the host, seen from outside."""
+        assert self._init is not None
+        children = Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text()
+        return int(children.split()[0])
+
+    def start(self) -> None:
+        """Start it with a file tree as new."""
+        kinds = ("--mount", "--net", "--uts", "--pid", "--ipc")
+        command = ["unshare", *kinds, "--fork", "--kill-child", "sh", "-c", _INIT, "sh"]
+        self._init = subprocess.Popen(
+            [*command, str(self._folder), self.name, *_on_other_disks(sys.prefix, sys.base_prefix)],
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 20
+        while not self._is_up():
+            if self._init.poll() is not None or time.monotonic() > deadline:
+                raise NoNamespaces(f"the host {self.name} did not start")
+            time.sleep(0.05)
+        inside = f"{self._bridge.name}i"
+        _ip("link", "add", self._plug, "type", "veth", "peer", "name", inside)
+        _ip("link", "set", self._plug, "master", self._bridge.name, "up")
+        _ip("link", "set", inside, "netns", str(self.pid), "name", "eth0")
+        self.run("ip", "link", "set", "lo", "up")
+        self.run("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+        self.run("ip", "link", "set", "eth0", "up")
+
+    def _is_up(self) -> bool:
+        try:
+            return Path(f"/proc/{self.pid}/root/run/up").exists()
+        except (OSError, IndexError):
+            return False
+
+    def run(self, *command: str) -> str:
+        """Run a command in the host and return what it prints."""
+        kinds = ("--mount", "--net", "--uts", "--pid", "--root")
+        enter = ("nsenter", "--target", str(self.pid), *kinds)
+        return subprocess.run([*enter, *command], capture_output=True, text=True, check=True).stdout
+
+    def burn(self) -> None:
+        """End it, with all that runs in it and with its files."""
+        if self._init is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._init.pid, signal.SIGKILL)
+            self._init.wait()
+            self._init = None
+            # The kernel takes its time to find out that nobody is left at the other end.
+            subprocess.run(["ip", "link", "del", self._plug], capture_output=True, check=False)
+
+    def remove(self) -> None:
+        self.burn()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def variables(self) -> dict[str, object]:
+        """What the inventory says of it."""
+        return {
+            "ansible_host": self.address,
+            "ansible_connection": "namespace",
+            "ansible_namespace_pid": self.pid,
+        }
+
+
+class LoopbackHost:
+    """What stands for a host where there are no namespaces: a folder, and ports of loopback."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, number: int) -> None:
+        self.name = f"node{number}"
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        with reserve(2) as reservation:
+            self._client_port, self._peer_port = reservation.ports
+        self.client = f"{self.address}:{self._client_port}"
+        self.config = str(self._folder / "etc")
+
+    def start(self) -> None:
+        """Begin with an empty folder."""
+        self._folder.mkdir(exist_ok=True)
+
+    def run(self, *command: str) -> str:
+        """Run a command and return what it prints."""
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def burn(self) -> None:
+        """Kill its etcd and remove its files."""
+        pid = Path(self.config, "etcd.pid")
+        if pid.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid.read_text().split()[0]), signal.SIGKILL)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def remove(self) -> None:
+        self.burn()
+
+    def variables(self) -> dict[str, object]:
+        """What the inventory says of it."""
+        return {
+            "ansible_host": self.address,
+            "ansible_connection": "local",
+            "etcd_server_client_port": self._client_port,
+            "etcd_server_peer_port": self._peer_port,
+            "etcd_server_config_dir": self.config,
+            "etcd_server_data_dir": str(self._folder / "data"),
+            "etcd_server_log_file": str(self._folder / "log" / "etcd.log"),
+            "etcd_server_install_dir": str(self._folder / "opt"),
+            "etcd_server_manage_user": False,
+        }
+
+
+def _on_other_disks(*folders: str) -> list[str]:
+    """Those of the folders that the lowest layer, which is the disk of /, does not hold."""
+    root = Path("/").stat().st_dev
+    return [folder for folder in dict.fromkeys(folders) if Path(folder).stat().st_dev != root]
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], capture_output=True, check=True)
