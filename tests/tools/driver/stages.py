@@ -235,7 +235,8 @@ def functional(workspace: Workspace, core: Core, stage: str, chosen: str) -> str
     path = {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
     commands = workspace.commands(stage, tools)
     pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen)
-    return _pytest_counts(commands.run(*pytest, "tests/functional", extra=path))
+    # Side by side, because most of their time they wait: for elections, timeouts, watches.
+    return _pytest_counts(commands.run(*pytest, "-n", "3", "tests/functional", extra=path))
 
 
 def roles(workspace: Workspace, core: Core) -> str:
