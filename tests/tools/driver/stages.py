@@ -36,7 +36,9 @@ _TESTED_BELOW = (
     "etcd_key_outcomes",
     "etcd_key_srv",
     "etcd_key_tls",
+    "etcd_tree",
     "etcd_wait",
+    "role_backup",
 )
 """Integration targets whose matter tests/functional runs with every server: `make test`, which has
 to end soon, runs them with the first one, and `make matrix` with the others as well."""
