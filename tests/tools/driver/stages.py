@@ -31,6 +31,8 @@ _ONCE = ("bad_input", "examples", "module_defaults")
 """Integration targets that are about Ansible and not about the server: one server is enough."""
 
 _TESTED_BELOW = (
+    "etcd_info",
+    "etcd_key_auth",
     "etcd_key_counter",
     "etcd_key_faults",
     "etcd_key_outcomes",
@@ -75,17 +77,18 @@ def test_stages(core: Core, servers: Sequence[Server]) -> list[Stage]:
     """What `make test` runs; what takes long comes first."""
     stages = []
     for number, server in enumerate(servers):
+        # Most of their time the functional tests wait, and those of integration compute: they go
+        # well together.
+        name = f"integration-{server.version}"
+        left_out = _ONCE + _TESTED_BELOW if number else ()
+        run = partial(integration, core=core, stage=name, server=server, left_out=left_out)
+        stages.append(Stage(name, f"ansible-test integration, {server}", run))
         name = f"functional-{server.version}"
         # What needs no server runs with the first one.
         others = [f"not etcd-{other.version}" for other in servers if other is not server]
         chosen = f"etcd-{server.version}" if number else " and ".join(others)
         run = partial(functional, core=core, stage=name, chosen=chosen)
         stages.append(Stage(name, f"the client against real servers, {server}", run))
-    for number, server in enumerate(servers):
-        name = f"integration-{server.version}"
-        left_out = _ONCE + _TESTED_BELOW if number else ()
-        run = partial(integration, core=core, stage=name, server=server, left_out=left_out)
-        stages.append(Stage(name, f"ansible-test integration, {server}", run))
     for series, source in _SERIES.items():
         if not any(server.version.startswith(f"{series}.") for server in servers):
             run = partial(_no_server, series=series, source=source)
