@@ -241,12 +241,14 @@ def test_an_exception_names_the_one_it_comes_from():
                 assert part.cause is not None or again, where
 
 
+# REUSE-IgnoreStart
 HEADER = [
     "# Copyright the quorum.etcd contributors",
     "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
     "# SPDX-License-Identifier: GPL-3.0-or-later",
     "",
 ]
+# REUSE-IgnoreEnd
 
 
 def test_every_file_has_the_header():

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from .commands import Commands, Failed
@@ -31,14 +32,22 @@ _JUNK = (
 _NOT_SHIPPED = (".ansible-lint", ".ci/", ".gitignore", ".yamllint")
 _MADE_BY_GALAXY = {"MANIFEST.json", "FILES.json"}
 _NOT_IN_THE_TARBALL = "galaxy.yml"
+_REPOSITORY = "repository: https://example.org/quorum.etcd\n"
+"""Galaxy wants one. The collection has none yet that it could name, so the importer is shown this."""
+_COMPLAINT = re.compile(r"^(?:WARNING|ERROR): .*", re.MULTILINE)
 _RECAP = re.compile(
     r"^localhost +: .*?changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE
 )
 
 
 def install(workspace: Workspace, core: Core) -> str:
-    """Build, compare the tarball with what git knows, install, and run the example playbook twice."""
+    """Build, compare the tarball with what git knows, install, and run the example playbook.
+
+    Twice by itself, once through ansible-navigator. What ansible-builder would put into an execution
+    environment is compared with what the collection asks for.
+    """
     commands = workspace.commands("install", core.bin)
+    tools = publishing_tools(workspace, core)
     work = workspace.cache / "install"
     shutil.rmtree(work, ignore_errors=True)
     shipped = _build(workspace, commands, work)
@@ -60,13 +69,68 @@ def install(workspace: Workspace, core: Core) -> str:
     )
     installed = collections / "ansible_collections" / "quorum" / "etcd"
 
+    _introspect(workspace.commands("install", tools), collections)
+    plain = ("ansible-playbook",)
+    navigator = (
+        tools / "ansible-navigator",
+        *("run", "--execution-environment", "false", "--mode", "stdout"),
+        *("--playbook-artifact-enable", "false", "--log-file", work / "navigator.log"),
+    )
     with running_cluster(core, commands, work / "state.json") as endpoints:
-        first, second = (_play(commands, installed, work, endpoints, extra) for _run in range(2))
+        first, second, third = (
+            _play(commands, program, installed, work, endpoints, extra)
+            for program in (plain, plain, navigator)
+        )
     if not first:
         raise Failed("the first run of the example playbook changed nothing")
     if second:
         raise Failed(f"the second run of the example playbook changed {second} tasks")
-    return f"{len(shipped)} files; the example playbook changed {first} tasks, then none"
+    if third:
+        raise Failed(f"ansible-navigator's run of the example playbook changed {third} tasks")
+    return (
+        f"{len(shipped)} files; the example playbook changed {first} tasks, then none, "
+        "and none through ansible-navigator"
+    )
+
+
+def galaxy(workspace: Workspace, core: Core) -> str:
+    """Have galaxy-importer import the tarball; its warnings count as failures.
+
+    It does not run ansible-lint, which the stage `docs` does.
+    """
+    commands = workspace.commands("galaxy", publishing_tools(workspace, core))
+    work = workspace.cache / "galaxy"
+    shutil.rmtree(work, ignore_errors=True)
+    source = work / "source"
+    workspace.copy_to(source)
+    with (source / "galaxy.yml").open("a", encoding="utf-8") as file:
+        file.write(_REPOSITORY)
+    commands.run("ansible-galaxy", "collection", "build", "--output-path", work, cwd=source)
+    output = commands.run(
+        *("python", "-m", "galaxy_importer.main", next(work.glob("*.tar.gz"))),
+        cwd=work,
+        extra={"GALAXY_IMPORTER_RUN_ANSIBLE_LINT": "false"},
+    )
+    if complaint := _COMPLAINT.search(output):
+        raise Failed(f"galaxy-importer says {complaint[0]}")
+    loaded = len(re.findall("^Loading ", output, re.MULTILINE))
+    return f"{loaded} files loaded; shown a stand-in for the repository, which galaxy.yml lacks"
+
+
+def publishing_tools(workspace: Workspace, core: Core) -> Path:
+    """The `bin` folder with the tools that look at the collection as its publishers do."""
+    requirements = workspace.requirements("tests/tools/requirements-docs.txt")
+    return workspace.venv("docs", core.python, requirements)
+
+
+def _introspect(commands: Commands, collections: Path) -> None:
+    output = commands.run("ansible-builder", "introspect", "--sanitize", collections)
+    found = set(re.findall(r"^- '(.+?) +# from collection quorum\.etcd'$", output, re.MULTILINE))
+    file = collections / "ansible_collections" / "quorum" / "etcd" / "meta" / "ee-requirements.txt"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    wanted = {line for line in lines if line and not line.startswith("#")}
+    if found != wanted:
+        raise Failed(f"ansible-builder found {sorted(found)} and not {sorted(wanted)}")
 
 
 def _build(workspace: Workspace, commands: Commands, work: Path) -> set[str]:
@@ -88,14 +152,19 @@ def _build(workspace: Workspace, commands: Commands, work: Path) -> set[str]:
 
 
 def _play(
-    commands: Commands, installed: Path, work: Path, endpoints: list[str], extra: dict[str, str]
+    commands: Commands,
+    program: Sequence[str | Path],
+    installed: Path,
+    work: Path,
+    endpoints: list[str],
+    extra: dict[str, str],
 ) -> int:
     """Run the example playbook; returns how many tasks changed something."""
     output = commands.run(
-        "ansible-playbook",
+        *program,
+        installed / "examples" / "demo.yml",
         *("-i", "localhost,"),
         *("-e", json.dumps({"etcd_endpoints": endpoints, "demo_output": str(work)})),
-        installed / "examples" / "demo.yml",
         cwd=work,
         extra=extra,
     )

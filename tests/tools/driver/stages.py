@@ -108,8 +108,13 @@ def test_stages(core: Core, servers: Sequence[Server]) -> list[Stage]:
         ),
         Stage(
             "docs",
-            "antsibull-docs, antsibull-changelog, ansible-lint",
+            "antsibull-docs, antsibull-changelog, ansible-lint, REUSE",
             partial(docs, core=core),
+        ),
+        Stage(
+            "galaxy",
+            "galaxy-importer on the built collection",
+            partial(package.galaxy, core=core),
         ),
         Stage(
             "install",
@@ -307,11 +312,8 @@ def old_python(workspace: Workspace, core: Core, servers: Sequence[Server]) -> s
 
 
 def docs(workspace: Workspace, core: Core) -> str:
-    """The documentation, the changelog and the style that Ansible's own linters ask for."""
-    tools = workspace.venv(
-        "docs", core.python, workspace.requirements("tests/tools/requirements-docs.txt")
-    )
-    commands = workspace.commands("docs", tools)
+    """The documentation, the changelog, the style that Ansible's own linters ask for, the licenses."""
+    commands = workspace.commands("docs", package.publishing_tools(workspace, core))
     path = {"ANSIBLE_COLLECTIONS_PATH": str(workspace.collections)}
     commands.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".", extra=path)
     commands.run("antsibull-changelog", "lint", extra=path)
@@ -319,6 +321,7 @@ def docs(workspace: Workspace, core: Core) -> str:
         "antsibull-changelog", "lint-changelog-yaml", "changelogs/changelog.yaml", extra=path
     )
     commands.run("ansible-lint", "--nocolor", extra=path)
+    commands.run("reuse", "lint", "--lines")
     return ""
 
 
