@@ -109,7 +109,11 @@ import typing as t
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import (
+from ansible_collections.quorum.etcd.plugins.plugin_utils import _bytecode
+
+_bytecode.keep()
+
+from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import (  # noqa: E402
     look_up_keys,
     option_variables,
 )

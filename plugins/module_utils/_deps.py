@@ -27,15 +27,11 @@ class MissingLibrary(Exception):
         self.reason = reason
 
 
-class Libraries(t.NamedTuple):
-    """requests, and the urllib3 below it."""
-
-    requests: t.Any
-    urllib3: t.Any
-
-
-def load_requests() -> Libraries:
+def load_requests() -> t.Tuple[t.Any, t.Any]:
     """Import requests (50 ms, so only where TLS or a proxy is asked for).
+
+    Returns:
+        requests, and the urllib3 below it.
 
     Raises:
         MissingLibrary: requests is not installed.
@@ -47,7 +43,7 @@ def load_requests() -> Libraries:
         import urllib3
     except ImportError as exc:
         raise MissingLibrary("requests", traceback.format_exc()) from exc
-    return Libraries(requests, urllib3)
+    return requests, urllib3
 
 
 def load_dns() -> t.Any:

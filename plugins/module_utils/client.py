@@ -23,15 +23,14 @@ import typing as t
 from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import AuthApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
 from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    EtcdResult,
+from ansible_collections.quorum.etcd.plugins.module_utils._records import (
     Member,
-    Node,
     Permissions,
     Role,
     Survey,
     User,
 )
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint, Request
 
 __all__ = ("Client", "EtcdResult", "Member", "Node", "Permissions", "Role", "Survey", "User")

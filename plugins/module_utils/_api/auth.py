@@ -15,12 +15,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    EtcdResult,
-    Permissions,
-    Role,
-    User,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions, Role, User
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Api, Request
 
 

@@ -12,11 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, _wire, errors
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    EtcdResult,
-    Member,
-    Survey,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Api, Endpoint, Request
 
 

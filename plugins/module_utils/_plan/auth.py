@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Permissions
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions
 
 ROOT = "root"
 GUEST = "guest"

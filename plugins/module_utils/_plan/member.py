@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Member
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
 
 
 @dataclass(frozen=True)

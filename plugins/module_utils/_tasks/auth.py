@@ -18,11 +18,7 @@ import typing as t
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import auth as auth_plan
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    Permissions,
-    Role,
-    User,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions, Role, User
 
 Connect = t.Callable[..., t.Any]
 Report = t.Dict[str, t.Any]

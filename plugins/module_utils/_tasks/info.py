@@ -13,7 +13,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Member, Survey
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 
 #: What can be gathered, and what each adds to an endpoint's entry.
 SUBSETS = {

@@ -20,7 +20,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
     MemberAction,
     MemberActionKind,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Member
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
 
 #: Seconds between two looks at the cluster.
 PAUSE = 1.0

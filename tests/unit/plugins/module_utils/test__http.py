@@ -2,18 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Requests, answers and failures on http.client's own connections, over sockets in memory."""
+"""Requests, answers and failures, over sockets in memory."""
 
 from __future__ import annotations
 
 import errno
 import http.client
-import io
 import socket
 import ssl
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _http
+from ansible_collections.quorum.etcd.plugins.module_utils import _adapter, _http
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     AttemptFailed,
     Endpoint,
@@ -107,10 +106,6 @@ AFTER = [
     (LATE, Failure.TIMEOUT, "no answer in time"),
     (RESET, Failure.BROKEN, "connection reset by peer"),
     (OSError(errno.EPIPE, "Broken pipe"), Failure.BROKEN, "broken pipe"),
-    (http.client.RemoteDisconnected("x"), Failure.BROKEN, "closed without an answer"),
-    (http.client.IncompleteRead(b"abc", 5), Failure.BROKEN, "the answer broke off"),
-    (http.client.BadStatusLine("SSH-2.0"), Failure.BROKEN, "the answer is not HTTP"),
-    (http.client.HTTPException(), Failure.BROKEN, "the answer is not HTTP"),
     # With TLS 1.3 the server's verdict on our certificate comes after our handshake, as an alert.
     (tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), Failure.TLS, "alert certificate required"),
     (tls("TLSV1_ALERT_UNKNOWN_CA"), Failure.TLS, "alert unknown ca"),
@@ -151,63 +146,58 @@ class FakeSocket:
             raise RESET
         self.sent += bytes(data)
 
-    def makefile(self, mode):
-        return io.BufferedReader(Stream(self))
-
     def close(self):
         self.closed = True
 
-    def receive(self):
+    def recv(self, most):
         if self._clock is not None:
             self._clock.sleep(self._drip)
         piece = self._answer.pop(0) if self._answer else b""
         return piece if isinstance(piece, bytes) else throw(piece)
 
 
-class Stream(io.RawIOBase):
-    def __init__(self, sock):
-        super().__init__()
-        self._sock = sock
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        piece = self._sock.receive()
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-class FakeConnection(http.client.HTTPConnection):
-    """A connection that is made without a network, or not."""
+class FakeConnection:
+    """A connection of urllib3's that is made without a network, or not."""
 
     def __init__(self, sock, failing=None, opened=False):
-        super().__init__("etcd1", 2379)
         self._made = sock
         self._failing = failing
-        if opened:
-            self.sock = sock
+        self.sock = sock if opened else None
+        self.timeout = None
 
     def connect(self):
         if self._failing is not None:
             raise self._failing
         self.sock = self._made
 
+    def close(self):
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+
 
 class FakePool:
-    """Takes the place of a pool of urllib3 with one connection."""
+    """Takes the place of a pool of urllib3 with one connection.
+
+    Attributes:
+        out: how many connections were taken and not given back.
+        kept: the connections that can be used again.
+    """
 
     proxy = None
 
     def __init__(self, connection):
         self.connection = connection
-        self.returned = []
+        self.out = 0
+        self.kept = []
 
     def _get_conn(self):
+        self.out += 1
         return self.connection
 
     def _put_conn(self, connection):
-        self.returned.append(connection)
+        self.out -= 1
+        self.kept = [] if connection is None else [connection]
 
 
 ENDPOINT = Endpoint("http", "etcd1", 2379)
@@ -228,7 +218,8 @@ class Wire:
         self.connection = FakeConnection(self.sock, failing, opened)
         self.pool = FakePool(self.connection)
         self.http = _http.Http(tls=Tls(), clock=self.clock, **options)
-        self.http._lines[ENDPOINT] = _http._Line(self.pool, (kinds.HTTPError,))
+        self.line = _adapter.AdapterLine(self.pool, (kinds.HTTPError,))
+        self.http._open = lambda endpoint: self.line
 
     def exchange(self, request, patience=PATIENCE):
         return self.http.exchange(ENDPOINT, request, patience)
@@ -236,7 +227,7 @@ class Wire:
     def fail(self, request, patience=PATIENCE):
         with pytest.raises(AttemptFailed) as caught:
             self.exchange(request, patience)
-        assert self.pool.returned == [None], "the connection must not be used again"
+        assert (self.pool.out, self.pool.kept) == (0, []), "the connection must not be used again"
         assert self.connection.sock is None
         return caught.value
 
@@ -268,18 +259,29 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     [
         ([ANSWER], b'{"a":1}'),
         ([HEAD, b"Content-Length: 7\r\n", b'\r\n{"a', b'":1}'], b'{"a":1}'),
-        ([HEAD + b"Content-Length: 0\r\n\r\n"], b""),
         ([CHUNKED, b'3\r\n{"a\r\n', b'4\r\n":1}\r\n', b"0\r\n\r\n"], b'{"a":1}'),
-        ([HEAD + b'Connection: close\r\n\r\n{"a', b'":1}'], b'{"a":1}'),
-        ([b"HTTP/1.1 204 No Content\r\n\r\n"], b""),
-        ([b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER], b'{"a":1}'),
     ],
 )
 def test_an_answer_is_read_whole_and_the_connection_kept(answer, body):
     wire = Wire(*answer)
     found = wire.exchange(READ)
     assert (found.body, found.endpoint) == (body, ENDPOINT)
-    assert wire.pool.returned == [wire.connection]
+    assert (wire.pool.out, wire.pool.kept) == (0, [wire.connection])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [HEAD + b'Connection: close\r\n\r\n{"a', b'":1}'],
+        [HEAD + b'Connection: close\r\nContent-Length: 7\r\n\r\n{"a":1}'],
+        [ANSWER + b"HTTP/1.1 200 OK\r\n"],
+    ],
+)
+def test_a_connection_that_cannot_be_used_again_is_not_kept(answer):
+    wire = Wire(*answer)
+    assert wire.exchange(READ).body == b'{"a":1}'
+    assert (wire.pool.out, wire.pool.kept) == (0, [])
+    assert wire.sock.closed
 
 
 def test_the_head_of_an_answer_is_blind_to_case():
@@ -342,8 +344,16 @@ def test_an_answer_that_does_not_end_well_is_broken(answer):
     assert Wire(*answer).fail(READ).failure is Failure.BROKEN
 
 
-def test_an_answer_that_drips_is_held_to_the_budget():
-    drops = [CHUNKED] + [b"1\r\nx\r\n"] * 50
+@pytest.mark.parametrize(
+    "drops",
+    [
+        [CHUNKED] + [b"1\r\nx\r\n"] * 50,
+        [b"HTTP/1.1 200 OK\r\n"] + [b"X-More: yes\r\n"] * 50,
+        [b"HTTP/1.1 100 Continue\r\n\r\n"] * 50,
+    ],
+    ids=["body", "head", "many heads"],
+)
+def test_an_answer_that_drips_is_held_to_the_budget(drops):
     wire = Wire(*drops, drip=1.0)
     failed = wire.fail(READ, Patience(2.0, 3.0, 5.0))
     assert (failed.failure, failed.reason) == (Failure.TIMEOUT, "no answer in time")
@@ -374,30 +384,34 @@ def test_a_watch_that_fails_after_its_head_tells_its_index(answer, failure, inde
 def test_begin_needs_an_open_connection():
     wire = Wire(ANSWER)
     assert wire.http.begin(ENDPOINT, READ, PATIENCE) is None
-    assert wire.pool.returned == [wire.connection]
+    wire.http._way(ENDPOINT)
+    assert wire.http.begin(ENDPOINT, READ, PATIENCE) is None
+    assert wire.pool.out == 0
     assert wire.sock.sent == b""
     assert wire.http.begin(Endpoint("http", "other", 2379), READ, PATIENCE) is None
 
 
 def test_begin_sends_and_finish_reads():
     wire = Wire(ANSWER, opened=True)
+    wire.http._way(ENDPOINT)
     sent = wire.http.begin(ENDPOINT, READ, PATIENCE)
     assert wire.sock.sent.startswith(b"GET /v2/keys/k HTTP/1.1\r\n")
-    assert wire.pool.returned == []
+    assert wire.pool.out == 1
     assert sent.finish().body == b'{"a":1}'
-    assert wire.pool.returned == [wire.connection]
+    assert (wire.pool.out, wire.pool.kept) == (0, [wire.connection])
 
 
 def test_begin_on_a_connection_that_breaks_is_none():
     wire = Wire(UNSENDABLE, opened=True)
+    wire.http._way(ENDPOINT)
     assert wire.http.begin(ENDPOINT, READ, PATIENCE) is None
-    assert wire.pool.returned == [None]
+    assert (wire.pool.out, wire.pool.kept) == (0, [])
 
 
 def test_a_proxy_is_given_the_whole_url_and_its_own_headers():
     wire = Wire(ANSWER)
-    line = _http._Line(wire.pool, (kinds.HTTPError,), ENDPOINT.url, {"Proxy-Authorization": "Basic xyz"})
-    wire.http._lines[ENDPOINT] = line
+    wire.line.base = ENDPOINT.url
+    wire.line.headers = {"Proxy-Authorization": "Basic xyz"}
     wire.exchange(READ)
     assert wire.sock.sent.startswith(b"GET http://etcd1:2379/v2/keys/k HTTP/1.1\r\n")
     assert b"\r\nProxy-Authorization: Basic xyz\r\n" in wire.sock.sent

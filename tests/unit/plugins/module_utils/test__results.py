@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 from ansible_collections.quorum.etcd.plugins.module_utils._results import (
     EtcdResult,
-    Member,
     Node,
-    Survey,
     header_number,
 )
 

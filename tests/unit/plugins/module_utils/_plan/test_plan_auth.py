@@ -18,7 +18,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.auth import (
     roles_after,
     shown,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Permissions
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
 P = Permissions

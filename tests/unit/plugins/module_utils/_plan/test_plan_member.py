@@ -16,7 +16,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
     objection,
     plan,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Member
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
 
 NOTHING, ADD, UPDATE, REMOVE = (
     MemberActionKind.NOTHING,

@@ -9,11 +9,7 @@ from collections import deque
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    Permissions,
-    Role,
-    User,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions, Role, User
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.auth import (
     manage_auth,
     manage_role,

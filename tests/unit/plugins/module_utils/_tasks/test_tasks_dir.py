@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Member, Survey
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.dir import manage_dir
 from ansible_collections.quorum.etcd.tests.unit.fakes import store as faults
 from ansible_collections.quorum.etcd.tests.unit.fakes.store import FakeStore

@@ -6,11 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    EtcdResult,
-    Member,
-    Survey,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.info import gather_info
 
 ALWAYS = {"endpoint", "reachable", "reason", "latency", "v2_served", "cluster_id"}

@@ -9,7 +9,7 @@ from collections import deque
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
-from ansible_collections.quorum.etcd.plugins.module_utils._results import Member, Survey
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.member import PAUSE, manage_member
 from ansible_collections.quorum.etcd.tests.unit.fakes.network import FakeClock
 

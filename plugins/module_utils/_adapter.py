@@ -1,0 +1,222 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Connections that requests' adapter makes, where TLS, certificates or proxies are concerned.
+
+PRIVATE to the collection: it can change at any time.
+
+Its pools make, check and keep them; what goes over them is written and read as on all others. This
+is the only place where an exception of these libraries, or of TLS, becomes one of ours.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _lines
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    AttemptFailed,
+    Endpoint,
+    Failure,
+    Tls,
+)
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+
+
+class AdapterLine:
+    """Connections to one endpoint (a `_lines.Line`).
+
+    Args:
+        pool: a connection pool of urllib3.
+        failures: what its connections raise besides OSError.
+        base, headers: as in `_lines.Line`.
+    """
+
+    waiting = (
+        BlockingIOError,
+        ssl.SSLWantReadError,
+        ssl.SSLWantWriteError,
+    )  # type: t.Tuple[t.Type[OSError], ...]
+
+    def __init__(
+        self,
+        pool: t.Any,
+        failures: t.Tuple[t.Type[Exception], ...],
+        base: str = "",
+        headers: t.Optional[t.Mapping[str, str]] = None,
+    ) -> None:
+        self._pool = pool
+        self._failures = failures + (OSError, UnicodeError, http.client.HTTPException)
+        self.base = base
+        self.headers = headers or {}
+
+    def take(self) -> t.Optional[_lines.Connection]:
+        connection = self._pool._get_conn()
+        if connection.sock is not None:
+            return connection
+        self._pool._put_conn(connection)
+        return None
+
+    def make(self, seconds: float) -> _lines.Connection:
+        connection = self._pool._get_conn()
+        connection.timeout = seconds
+        try:
+            if connection.sock is None and self._pool.proxy is not None and not self.base:
+                self._pool._prepare_proxy(connection)
+            if connection.sock is None:
+                connection.connect()
+        except self._failures as exc:
+            self.drop(connection)
+            raise _not_connected(exc) from exc
+        return connection
+
+    def give_back(self, connection: _lines.Connection) -> None:
+        self._pool._put_conn(connection)
+
+    def drop(self, connection: _lines.Connection) -> None:
+        connection.close()
+        self._pool._put_conn(None)
+
+    def no_answer(self, exc: OSError, index: t.Optional[int]) -> AttemptFailed:
+        if isinstance(exc, ssl.SSLError) and not isinstance(exc, socket.timeout):
+            failure = Failure.TLS if _tls_refused(exc) else Failure.BROKEN
+            return AttemptFailed(failure, "TLS: " + _words(exc), index)
+        return _lines.no_answer(exc, index)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class Adapter:
+    """Opens lines; its pools are kept with it.
+
+    Args:
+        tls: trust and identity for https endpoints.
+        use_proxy: whether the environment's proxy settings apply.
+        connections: how many connections to one endpoint are kept.
+
+    Raises:
+        MissingLibrary: requests is not installed.
+    """
+
+    def __init__(self, tls: Tls, *, use_proxy: bool, connections: int) -> None:
+        self._requests, self._urllib3 = _deps.load_requests()
+        self._tls = tls
+        self._use_proxy = use_proxy
+        self._adapter = self._requests.adapters.HTTPAdapter(
+            pool_connections=64, pool_maxsize=connections, max_retries=0
+        )
+
+    def open(self, endpoint: Endpoint) -> AdapterLine:
+        """The way to an endpoint; nothing is sent yet.
+
+        Raises:
+            AttemptFailed: the proxy's URL cannot be used.
+            ClientException: a certificate or key file cannot be used.
+        """
+        requests = self._requests
+        url = endpoint.url
+        proxies = requests.utils.get_environ_proxies(url) if self._use_proxy else {}
+        secure = endpoint.scheme == "https"
+        cert = _identity(self._tls) if secure else None
+        verify = _authorities(self._tls) if secure else True
+        failures = (self._urllib3.exceptions.HTTPError,)
+        try:
+            if hasattr(self._adapter, "get_connection_with_tls_context"):
+                prepared = requests.Request("GET", url).prepare()
+                pool = self._adapter.get_connection_with_tls_context(
+                    prepared, verify, proxies=proxies, cert=cert
+                )
+            else:
+                pool = self._adapter.get_connection(url, proxies)
+                self._adapter.cert_verify(pool, url, verify, cert)
+        except (requests.exceptions.RequestException,) + failures as exc:
+            raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
+        proxy = requests.utils.select_proxy(url, proxies)
+        if proxy is not None and not secure:
+            return AdapterLine(pool, failures, url, self._adapter.proxy_headers(proxy))
+        return AdapterLine(pool, failures)
+
+
+def _authorities(tls: Tls) -> t.Union[str, bool]:
+    """Path of the authorities to trust, once they have been seen to load.
+
+    True for those that come with requests, False to trust anybody.
+    """
+    if not tls.verify:
+        return False
+    if tls.ca_cert is None:
+        return True
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(tls.ca_cert)
+    except OSError as exc:
+        raise ClientException(
+            "ca_cert %s cannot be used: %s (it is a PEM file of certificates)"
+            % (tls.ca_cert, _words(exc))
+        ) from exc
+    return tls.ca_cert
+
+
+def _identity(tls: Tls) -> t.Optional[t.Tuple[str, str]]:
+    """Paths of the client's certificate and key, once they have been seen to load."""
+    if tls.client_cert is None or tls.client_key is None:
+        return None
+    pair = (tls.client_cert, tls.client_key)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*pair, password="")
+    except OSError as exc:
+        raise ClientException(
+            "client_cert %s and client_key %s cannot be used: %s (both are unencrypted PEM"
+            " files that belong together)" % (pair + (_words(exc),))
+        ) from exc
+    return pair
+
+
+def _not_connected(exc: Exception) -> AttemptFailed:
+    origin = _origin(exc)
+    if isinstance(origin, ssl.SSLError) and not isinstance(origin, socket.timeout):
+        return AttemptFailed(Failure.TLS, "TLS: " + _words(origin))
+    if isinstance(origin, socket.timeout):
+        return AttemptFailed(Failure.NOT_SENT, "no connection in time")
+    return AttemptFailed(Failure.NOT_SENT, _words(origin))
+
+
+def _tls_refused(exc: ssl.SSLError) -> bool:
+    """Whether the server refused TLS although the handshake had ended on our side.
+
+    With TLS 1.3 its verdict on our certificate comes after that, as an alert, and what we sent is
+    never read. An end of the stream without an alert may come later, and says nothing.
+    """
+    return "ALERT" in (getattr(exc, "reason", None) or "")
+
+
+def _origin(exc: BaseException) -> BaseException:
+    """The operating system's or TLS library's own exception inside the HTTP library's layers."""
+    seen = set()  # type: t.Set[int]
+    todo = [exc]  # type: t.List[t.Any]
+    while todo:
+        one = todo.pop(0)
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (OSError, ssl.CertificateError)):
+            return one
+        todo += [one.__cause__, one.__context__]
+        todo += list(one.args) + [getattr(one, "reason", None)]
+    return exc
+
+
+def _words(exc: BaseException) -> str:
+    if isinstance(exc, ssl.CertificateError):
+        return "the certificate is not accepted: %s" % getattr(exc, "verify_message", exc)
+    if isinstance(exc, ssl.SSLError):
+        return (getattr(exc, "reason", None) or str(exc)).lower().replace("_", " ")
+    if isinstance(exc, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(exc, http.client.HTTPException):
+        return "the answer is not HTTP"
+    return _lines.words(exc)

@@ -1,0 +1,228 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HTTP/1.1 as it goes over a connection: a request as bytes, an answer from its bytes. Pure.
+
+PRIVATE to the collection: it can change at any time.
+
+Read here, and not by http.client, because that imports ssl, which costs each task more than all its
+requests do; because an answer that comes in drops can then be held to the time budget from its
+first byte on; and because many connections can be read side by side in one thread.
+
+Source: RFC 9112, of which no more is taken than servers and proxies send to a request of this kind.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Request
+
+#: Bytes that the head of an answer, or the line before a chunk, may take.
+MAX_HEAD = 1 << 16
+
+#: Bytes that the body of an answer may take; the tree of 100,000 keys has some twenty million.
+MAX_BODY = 1 << 30
+
+_HEX = b"0123456789abcdefABCDEF"
+
+#: What goes on inside a reader: it stops wherever it needs more bytes.
+_Steps = t.Generator[None, None, t.Any]
+
+
+class BadAnswer(OSError):
+    """What came is no HTTP, or ended too soon."""
+
+
+class Headers:
+    """The headers of an answer; the first of those with one name counts.
+
+    Args:
+        head: the lines after the first, each with a line's end before it.
+    """
+
+    __slots__ = ("_head", "_folded")
+
+    def __init__(self, head: str) -> None:
+        self._head = head
+        self._folded = head.lower()
+
+    def get(self, name: str, default: t.Any = None) -> t.Any:
+        """The text of a header; its name is blind to case."""
+        found = self.get_all(name)
+        return found[0] if found else default
+
+    def get_all(self, name: str) -> t.List[str]:
+        """The texts of all headers with this name."""
+        found = []
+        start = "\r\n%s:" % name.lower()
+        position = self._folded.find(start)
+        while position >= 0:
+            position += len(start)
+            end = self._head.find("\r\n", position)
+            found.append(self._head[position : end if end >= 0 else len(self._head)].strip())
+            position = self._folded.find(start, position)
+        return found
+
+
+class AnswerReader:
+    """Takes the bytes of one answer as they come.
+
+    Attributes:
+        status: the HTTP status.
+        headers: None until the head has come.
+        whole: whether all of the answer has come.
+        reusable: whether the connection can carry another request, once the answer is whole.
+    """
+
+    __slots__ = ("status", "headers", "whole", "reusable", "_body", "_buffer", "_ended", "_steps")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers = None  # type: t.Optional[Headers]
+        self.whole = False
+        self.reusable = False
+        self._body = []  # type: t.List[bytes]
+        self._buffer = b""
+        self._ended = False
+        self._steps = self._answer()
+        next(self._steps)
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        return b"".join(self._body)
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come; no bytes are the end of the connection.
+
+        Raises:
+            BadAnswer: this is no answer, or not the whole of one, or one that is too large.
+        """
+        if data:
+            self._buffer = self._buffer + data if self._buffer else data
+        else:
+            self._ended = True
+        if next(self._steps, self) is self:
+            self.whole = True
+
+    def _answer(self) -> _Steps:
+        while True:
+            head = yield from self._until(b"\r\n\r\n")
+            first, end, rest = head.decode("latin-1").partition("\r\n")
+            self.status = _status(first)
+            if self.status >= 200:
+                break
+            if self.status == 101:
+                raise BadAnswer("the server speaks another protocol, which nobody asked for")
+        headers = self.headers = Headers(end + rest)
+        self.reusable = (
+            not first.startswith("HTTP/1.0") and headers.get("Connection", "").lower() != "close"
+        )
+        yield from self._framed(headers)
+        if self._buffer:
+            # What comes unasked belongs to no answer, and makes the next one doubtful.
+            self.reusable = False
+
+    def _framed(self, headers: Headers) -> _Steps:
+        if self.status in (204, 304):
+            return
+        coding = headers.get("Transfer-Encoding")
+        lengths = set(headers.get_all("Content-Length"))
+        if coding is not None:
+            if coding.lower() != "chunked":
+                raise BadAnswer("the answer has an unknown transfer encoding")
+            yield from self._chunks()
+        elif not lengths:
+            self.reusable = False
+            yield from self._until_the_end()
+        else:
+            length = lengths.pop()
+            if lengths or not _is_number(length):
+                raise BadAnswer("the answer does not tell its length")
+            yield from self._take(int(length), MAX_BODY)
+
+    def _until(self, end: bytes) -> _Steps:
+        """What comes before these bytes, which are taken as well."""
+        while True:
+            position = self._buffer.find(end)
+            if position >= 0:
+                found = self._buffer[:position]
+                self._buffer = self._buffer[position + len(end) :]
+                return found
+            if len(self._buffer) > MAX_HEAD:
+                raise BadAnswer("the answer is not HTTP")
+            yield from self._more()
+
+    def _take(self, count: int, most: int) -> _Steps:
+        """Move this many bytes to the body."""
+        if count > most:
+            raise BadAnswer("the answer is larger than %d bytes" % MAX_BODY)
+        while count > len(self._buffer):
+            count -= len(self._buffer)
+            self._body.append(self._buffer)
+            self._buffer = b""
+            yield from self._more()
+        self._body.append(self._buffer[:count])
+        self._buffer = self._buffer[count:]
+
+    def _chunks(self) -> _Steps:
+        left = MAX_BODY
+        while True:
+            line = yield from self._until(b"\r\n")
+            size = line.partition(b";")[0].strip()
+            if not size or size.strip(_HEX):
+                raise BadAnswer("a chunk of the answer does not tell its length")
+            if not size.strip(b"0"):
+                break
+            yield from self._take(int(size, 16), left)
+            left -= int(size, 16)
+            if (yield from self._until(b"\r\n")):
+                raise BadAnswer("a chunk of the answer is longer than it says")
+        while (yield from self._until(b"\r\n")):
+            # Trailers, which say nothing that concerns us.
+            continue
+
+    def _until_the_end(self) -> _Steps:
+        left = MAX_BODY
+        while not self._ended:
+            count = len(self._buffer)
+            yield from self._take(count, left)
+            left -= count
+            yield
+
+    def _more(self) -> _Steps:
+        yield
+        if self._ended:
+            if self.headers is None and not self._buffer:
+                raise BadAnswer("the connection was closed without an answer")
+            raise BadAnswer("the answer broke off")
+
+
+def _status(line: str) -> int:
+    version, unused, rest = line.partition(" ")
+    code = rest.partition(" ")[0]
+    if not version.startswith("HTTP/1.") or not _is_number(code) or not 100 <= int(code) <= 999:
+        raise BadAnswer("the answer is not HTTP")
+    return int(code)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def request_bytes(base: str, head: str, request: Request) -> bytes:
+    """A request as it goes over a connection.
+
+    Args:
+        base: what goes before the path, for a proxy.
+        head: the lines of the headers that all requests to the endpoint have.
+    """
+    body = request.body or b""
+    lines = "%s %s%s HTTP/1.1\r\n%s" % (request.method, base, request.target, head)
+    if request.content_type is not None:
+        lines += "Content-Type: %s\r\n" % request.content_type
+    if body or request.method != "GET":
+        lines += "Content-Length: %d\r\n" % len(body)
+    return (lines + "\r\n").encode("latin-1") + body
