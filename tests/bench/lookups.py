@@ -15,6 +15,7 @@ from lab import Lab
 from table import Check, milliseconds, print_table
 
 EMPTY = "an empty task"
+TEMPLATE = "a task that shows 100 texts, no lookup"
 ONE = "one term in one query"
 QUERY = "100 terms in one query"
 LOOP = "100 lookups in a loop"
@@ -38,8 +39,9 @@ def run(lab: Lab) -> list[Check]:
         client.write(key, f"value of {key}")
     tasks = {
         EMPTY: _debug("nothing"),
-        ONE: _count(_OURS, [_KEYS[0]]),
-        QUERY: _count(_OURS, _KEYS),
+        TEMPLATE: _debug("{{ terms }}", terms=_KEYS),
+        ONE: _shown(_OURS, [_KEYS[0]]),
+        QUERY: _shown(_OURS, _KEYS),
         LOOP: dict(_debug(f"{{{{ lookup('{_PLUGIN}', item, {_ENDPOINTS}) }}}}"), loop=_KEYS),
     }
     why = ""
@@ -48,7 +50,7 @@ def run(lab: Lab) -> list[Check]:
     except community.CannotBeHadError as exc:
         why = str(exc)
     else:
-        tasks[COMMUNITY] = _count(_THEIRS, _THEIR_KEYS)
+        tasks[COMMUNITY] = _shown(_THEIRS, _THEIR_KEYS)
         _check_answers(lab)
     samples = playbook.interleave(lab, tasks, rounds=lab.rounds(20), seconds=90, per_play=4)
     print_table(
@@ -85,8 +87,8 @@ def _check_answers(lab: Lab) -> None:
     playbook.run(lab, checks)
 
 
-def _count(query: str, terms: list[str]) -> dict[str, object]:
-    return _debug(f"{{{{ {query} | length }}}}", terms=terms)
+def _shown(query: str, terms: list[str]) -> dict[str, object]:
+    return _debug(f"{{{{ {query} }}}}", terms=terms)
 
 
 def _debug(message: str, **variables: object) -> dict[str, object]:

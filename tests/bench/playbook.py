@@ -86,8 +86,12 @@ def _play(endpoint: str, tasks: Sequence[Task]) -> dict[str, Any]:
 
 
 def _environment(lab: Lab) -> dict[str, str]:
-    """No setting of this machine's user, and every file of Ansible's in the scratch folder."""
-    others = ("ANSIBLE_", "ETCDCTL_")
+    """No setting of this machine's user, and every file of Ansible's in the scratch folder.
+
+    Python's own settings are left out too: one that keeps it from writing bytecode, as containers
+    have it, would have every task compile what others compile once.
+    """
+    others = ("ANSIBLE_", "ETCDCTL_", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     configuration = lab.scratch / "ansible.cfg"
     configuration.touch()
