@@ -31,6 +31,8 @@ _ONCE = ("bad_input", "examples", "module_defaults")
 """Integration targets that are about Ansible and not about the server: one server is enough."""
 
 _TESTED_BELOW = (
+    "etcd_access_control",
+    "etcd_dir",
     "etcd_info",
     "etcd_key_auth",
     "etcd_key_counter",
@@ -38,6 +40,7 @@ _TESTED_BELOW = (
     "etcd_key_outcomes",
     "etcd_key_srv",
     "etcd_key_tls",
+    "etcd_member",
     "etcd_tree",
     "etcd_wait",
     "role_backup",
