@@ -111,17 +111,16 @@ from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.quorum.etcd.plugins.plugin_utils import _bytecode
 
-_bytecode.keep()
-
-from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import (  # noqa: E402
-    look_up_keys,
-    option_variables,
-)
-
 
 class LookupModule(LookupBase):
     """The lookup plugin quorum.etcd.etcd_key."""
 
     def run(self, terms: t.List[t.Any], variables: t.Any = None, **kwargs: t.Any) -> t.List[t.Any]:
-        self.set_options(var_options=option_variables(variables, self._templar), direct=kwargs)
-        return look_up_keys(self, terms)
+        with _bytecode.kept():
+            from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import (
+                look_up_keys,
+                option_variables,
+            )
+
+            self.set_options(var_options=option_variables(variables, self._templar), direct=kwargs)
+            return look_up_keys(self, terms)

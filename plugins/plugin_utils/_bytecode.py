@@ -14,9 +14,10 @@ same.
 
 from __future__ import annotations
 
-import importlib.machinery as machinery
+import contextlib
 import sys
 import typing as t
+from importlib import machinery
 
 #: The packages that this is done for.
 _OURS = __name__.rpartition(".")[0].rpartition(".")[0] + "."
@@ -42,7 +43,14 @@ class _Finder:
         return None if found is None or found.loader is None else found
 
 
-def keep() -> None:
-    """From now on, what is imported of this collection has its bytecode kept."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+_FINDER = _Finder()
+
+
+@contextlib.contextmanager
+def kept() -> t.Iterator[None]:
+    """What is imported of this collection meanwhile has its bytecode kept."""
+    sys.meta_path.insert(0, _FINDER)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(_FINDER)

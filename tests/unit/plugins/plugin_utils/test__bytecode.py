@@ -15,14 +15,12 @@ PACKAGE = _bytecode.__name__.rpartition(".")[0]
 
 
 @pytest.fixture(name="finder")
-def fixture_finder(monkeypatch):
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+def fixture_finder():
     before = list(sys.meta_path)
-    _bytecode.keep()
-    _bytecode.keep()
-    (finder,) = [one for one in sys.meta_path if one not in before] or sys.meta_path[:1]
-    assert sys.meta_path[0] is finder, "it comes before Ansible's, and once only"
-    return finder
+    with _bytecode.kept():
+        assert sys.meta_path[1:] == before, "it comes before Ansible's"
+        yield sys.meta_path[0]
+    assert sys.meta_path == before
 
 
 def test_files_of_the_collection_are_found_for_pythons_own_loader(finder, tmp_path):
