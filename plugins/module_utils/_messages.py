@@ -209,7 +209,8 @@ def _status(line: str) -> int:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    """Whether this is a number of a size that makes sense (Python refuses to read endless ones)."""
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def request_bytes(base: str, head: str, request: Request) -> bytes:
