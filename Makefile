@@ -39,10 +39,15 @@ roles: prerequisites $(VENV)/.done tree ## Run the roles over hosts of our own, 
 bench: prerequisites $(BENCH)/.done ## Measure the client and the module against others
 	@"$(BENCH)/bin/python" tests/bench/run.py $(SECTIONS)
 
-docs: prerequisites $(DOCS)/.done tree ## Build the documentation as HTML
+# In a tree of its own: where the checkout has the name that Ansible wants, TREE has it twice in its path,
+# and ansible-doc finds no roles.
+docs: prerequisites $(DOCS)/.done ## Build the documentation as HTML
 	@rm -rf .cache/docs && mkdir -p -m 0755 .cache/docs
-	@export PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(TREE)" && \
-	antsibull-docs sphinx-init --use-current --lenient --title quorum.etcd --dest-dir .cache/docs quorum.etcd && \
+	@tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && \
+	mkdir -p "$$tree/ansible_collections/quorum" && ln -s "$(CURDIR)" "$$tree/ansible_collections/quorum/etcd" && \
+	export PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$$tree" && \
+	antsibull-docs sphinx-init --use-current --lenient --dest-dir .cache/docs --index-rst-source docs/index.rst \
+		--project quorum.etcd --title quorum.etcd --copyright "the quorum.etcd contributors" quorum.etcd && \
 	bash .cache/docs/build.sh
 	@echo "The documentation is in .cache/docs/build/html/index.html"
 
