@@ -1,0 +1,245 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Holds what clients were told against what the servers' own event history says. Pure.
+
+Each write has a value, and each deletion an index that it is conditional on, by which its event is
+known. So it can be counted how often an operation took effect, whatever its client was told.
+"""
+
+from __future__ import annotations
+
+import bisect
+import collections
+import json
+import typing as t
+
+from .history import Event, History, Kind, Operation, Outcome, Violation, Watched
+
+#: Rules, by the names that violations have.
+LOST = "an acknowledged write is lost"
+TWICE = "a write was carried out twice"
+DONE_AFTER_ALL = "what was reported as not done, or as nothing to do, was done"
+WRONG_INDEX = "an event is not where its writer was told it is"
+ORDER = "a write that ended before another one began comes after it"
+STALE = "a quorum read is older than a write that was acknowledged before it began"
+WRONG_READ = "a read shows what was not there"
+NOT_UNCHANGED = "what was reported as unchanged was not so"
+IN_REACH = "an outcome is unknown although the cluster could have been asked"
+WATCH_MISSED = "a watch missed an event"
+WATCH_TWICE = "a watch showed an event twice, out of order, or one that there was not"
+COUNTER = "a counter does not count"
+FINAL = "the state at the end is not what the events lead to"
+
+#: Seconds before and after the end of an operation in which the cluster must have answered others,
+#: for it to be said that it could have been asked.
+_AROUND = 1.0
+
+_Identity = t.Tuple[str, str, t.Any]
+
+
+def check(history: History) -> t.List[Violation]:
+    """Everything in the history that must not be."""
+    states = _States(history.events)
+    acknowledged = _Acknowledged(history.operations)
+    found = []  # type: t.List[Violation]
+    found += _effects(history)
+    found += _orders(history.operations, acknowledged)
+    found += _reads(history.operations, states, acknowledged)
+    found += _unchanged(history.operations, states, acknowledged)
+    found += _in_reach(history.operations)
+    for watched in history.watched:
+        found += _watch(watched, history.events)
+    for key in history.counters:
+        found += _counter(key, history)
+    found += _final(history, states)
+    return found
+
+
+class _States:
+    """What each key held, at each index."""
+
+    def __init__(self, events: t.Sequence[Event]) -> None:
+        self._indexes = collections.defaultdict(list)  # type: t.Dict[str, t.List[int]]
+        self._values = collections.defaultdict(list)  # type: t.Dict[str, t.List[t.Any]]
+        for event in events:
+            self._indexes[event.key].append(event.index)
+            self._values[event.key].append(event.value)
+
+    def at(self, key: str, index: float) -> t.Optional[str]:
+        """Its value after the event of this index; None if it is not there."""
+        place = bisect.bisect_right(self._indexes[key], index)
+        return self._values[key][place - 1] if place else None
+
+    def between(self, key: str, since: float, until: float) -> t.Set[t.Optional[str]]:
+        """All values that it had from after one index until after another one."""
+        first = bisect.bisect_right(self._indexes[key], since)
+        last = bisect.bisect_right(self._indexes[key], until)
+        return {self.at(key, since)}.union(self._values[key][first:last])
+
+    def at_the_end(self) -> t.Dict[str, str]:
+        """What is there after all events."""
+        last = {key: values[-1] for key, values in self._values.items() if values}
+        return {key: value for key, value in last.items() if value is not None}
+
+
+class _Acknowledged:
+    """The highest index that anybody had been told of, at each moment."""
+
+    def __init__(self, operations: t.Iterable[Operation]) -> None:
+        self._ends = []  # type: t.List[float]
+        self._highest = []  # type: t.List[int]
+        told = [(one.ended, one.index) for one in operations if one.index is not None]
+        for ended, index in sorted(told):
+            self._ends.append(ended)
+            self._highest.append(max(index, self._highest[-1] if self._highest else 0))
+
+    def before(self, moment: float) -> int:
+        """Of the operations that had ended before this moment."""
+        place = bisect.bisect_left(self._ends, moment)
+        return self._highest[place - 1] if place else 0
+
+
+def _identity(operation: Operation) -> _Identity:
+    if operation.kind is Kind.DELETE:
+        return ("delete", operation.key, operation.prev_index)
+    return ("write", operation.key, operation.value)
+
+
+def _effects(history: History) -> t.Iterator[Violation]:
+    """How often each operation took effect, against what was said of it."""
+    events = collections.defaultdict(list)  # type: t.Dict[_Identity, t.List[Event]]
+    for event in history.events:
+        if event.value is not None:
+            events["write", event.key, event.value].append(event)
+        elif not event.expired:
+            events["delete", event.key, event.prev_index].append(event)
+    said = collections.defaultdict(list)  # type: t.Dict[_Identity, t.List[Operation]]
+    for operation in history.operations:
+        if operation.kind in (Kind.WRITE, Kind.DELETE):
+            said[_identity(operation)].append(operation)
+    for identity, operations in said.items():
+        happened = events[identity]
+        done = [one for one in operations if one.outcome is Outcome.DONE]
+        unknown = [one for one in operations if one.outcome is Outcome.UNKNOWN]
+        others = len(operations) - len(done) - len(unknown)
+        indexes = [event.index for event in happened]
+        if len(happened) < len(done):
+            yield Violation(LOST, "%s; events: %s" % (done[0], indexes))
+        elif len(happened) > len(operations):
+            yield Violation(TWICE, "%s; events: %s" % (operations[0], indexes))
+        elif len(happened) > len(done) + len(unknown) and others:
+            yield Violation(DONE_AFTER_ALL, "%s; events: %s" % (operations[0], indexes))
+        for operation in done:
+            if happened and operation.index is not None and operation.index not in indexes:
+                yield Violation(WRONG_INDEX, "%s; events: %s" % (operation, indexes))
+
+
+def _orders(
+    operations: t.Iterable[Operation], acknowledged: _Acknowledged
+) -> t.Iterator[Violation]:
+    for one in operations:
+        if one.kind in (Kind.WRITE, Kind.DELETE) and one.outcome is Outcome.DONE and one.index:
+            known = acknowledged.before(one.began)
+            if one.index <= known:
+                yield Violation(ORDER, "%s has index %d after %d" % (one, one.index, known))
+
+
+def _reads(
+    operations: t.Iterable[Operation], states: _States, acknowledged: _Acknowledged
+) -> t.Iterator[Violation]:
+    """A quorum read tells the store's index, so it is known which state it has to show."""
+    for read in operations:
+        if read.kind is not Kind.READ or read.outcome is not Outcome.DONE or read.index is None:
+            continue
+        known = acknowledged.before(read.began)
+        if read.index < known:
+            yield Violation(STALE, "%s at index %d after %d" % (read, read.index, known))
+        there = states.at(read.key, read.index)
+        if read.value != there:
+            yield Violation(WRONG_READ, "%s at index %d, there was %s" % (read, read.index, there))
+
+
+def _unchanged(
+    operations: t.Sequence[Operation], states: _States, acknowledged: _Acknowledged
+) -> t.Iterator[Violation]:
+    """Some state since the operation began must have been as it wanted it to be."""
+    for one in operations:
+        if one.kind is Kind.WRITE and one.outcome is Outcome.UNCHANGED:
+            later = [
+                other.index
+                for other in operations
+                if other.index is not None and other.began > one.ended and other.kind is Kind.WRITE
+            ]
+            until = min(later) if later else float("inf")
+            values = states.between(one.key, acknowledged.before(one.began), until)
+            if one.value not in values:
+                yield Violation(NOT_UNCHANGED, "%s; it was %s" % (one, sorted(map(str, values))))
+
+
+def _in_reach(operations: t.Sequence[Operation]) -> t.Iterator[Violation]:
+    """Whether others got their answers just before and just after somebody gave up."""
+    reads = [
+        one for one in operations if one.kind is Kind.READ and one.outcome is Outcome.DONE
+    ]
+    for one in operations:
+        if one.outcome is not Outcome.UNKNOWN or not one.settles:
+            continue
+        before = [r for r in reads if one.ended - _AROUND <= r.began and r.ended <= one.ended]
+        after = [r for r in reads if one.ended <= r.began and r.ended <= one.ended + _AROUND]
+        if before and after and before[0].began >= one.began:
+            yield Violation(IN_REACH, "%s; %s; %s" % (one, before[0], after[0]))
+
+
+def _watch(watched: Watched, events: t.Sequence[Event]) -> t.Iterator[Violation]:
+    below = watched.key.rstrip("/") + "/"
+    there = [
+        event
+        for event in events
+        if watched.since <= event.index <= watched.until
+        and (event.key == watched.key or event.key.startswith(below))
+    ]
+    shown = list(watched.events)
+    if shown == there:
+        return
+    missed = [event for event in there if event not in shown]
+    about = "%s's watch of %s from %d to %d" % (
+        watched.process,
+        watched.key,
+        watched.since,
+        watched.until,
+    )
+    if missed:
+        yield Violation(WATCH_MISSED, "%s: %s" % (about, missed[:3]))
+    if [event for event in there if event not in missed] != shown:
+        yield Violation(WATCH_TWICE, "%s: %s" % (about, [event.index for event in shown]))
+
+
+def _counter(key: str, history: History) -> t.Iterator[Violation]:
+    count = 0
+    for event in history.events:
+        if event.key != key:
+            continue
+        next_count = json.loads(event.value)["n"] if event.value is not None else None
+        if next_count != count + 1:
+            yield Violation(COUNTER, "%s goes from %d to %s" % (key, count, next_count))
+            return
+        count = next_count
+    mine = [one for one in history.operations if one.key == key and one.kind is Kind.WRITE]
+    done = sum(one.outcome is Outcome.DONE for one in mine)
+    unknown = sum(one.outcome is Outcome.UNKNOWN for one in mine)
+    if not done <= count <= done + unknown:
+        yield Violation(
+            COUNTER,
+            "%s ends at %d after %d increments and %d unknown ones" % (key, count, done, unknown),
+        )
+
+
+def _final(history: History, states: _States) -> t.Iterator[Violation]:
+    there = states.at_the_end()
+    for key in sorted(set(there).union(history.final)):
+        if there.get(key) != history.final.get(key):
+            yield Violation(
+                FINAL, "%s is %s, not %s" % (key, history.final.get(key), there.get(key))
+            )

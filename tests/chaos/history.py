@@ -1,0 +1,119 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was done to a cluster and what the cluster says of it: the records that are compared."""
+
+from __future__ import annotations
+
+import enum
+import typing as t
+from dataclasses import dataclass
+
+
+class Kind(enum.Enum):
+    """What an operation does to its key."""
+
+    WRITE = "write"
+    DELETE = "delete"
+    REFRESH = "refresh"
+    READ = "read"
+
+
+class Outcome(enum.Enum):
+    """What was said of an operation."""
+
+    DONE = "done, and the state was changed"
+    UNCHANGED = "done, and there was nothing to change"
+    NOT_DONE = "failed, and not carried out"
+    UNKNOWN = "failed, and perhaps carried out"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of one client.
+
+    Attributes:
+        process: who did it; a process does one operation at a time.
+        began, ended: seconds, of one clock for all.
+        value: what was to be written, or was read; None where the key is to go, or was not there.
+            No two writes that are meant to be different have the same value for one key.
+        index: the modifiedIndex of its event; of a read, the store's index. None if not known.
+        prev_index: of a deletion, the modifiedIndex that it was conditional on.
+        settles: whether a lost answer is looked into before it is called unknown, as tasks do.
+    """
+
+    process: str
+    kind: Kind
+    key: str
+    began: float
+    ended: float
+    outcome: Outcome
+    value: t.Optional[str] = None
+    index: t.Optional[int] = None
+    prev_index: t.Optional[int] = None
+    settles: bool = False
+
+    def __str__(self) -> str:
+        return "%s's %s of %s (%s) from %.3f to %.3f, %s" % (
+            self.process,
+            self.kind.value,
+            self.key,
+            self.value if self.kind is not Kind.DELETE else "at %s" % self.prev_index,
+            self.began,
+            self.ended,
+            self.outcome.value,
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of the store, from the event history of a server.
+
+    Attributes:
+        value: of the key afterwards; None if it is gone.
+        prev_index: the modifiedIndex of what it replaced; None if there was nothing.
+        expired: whether its TTL ran out, which nobody's operation did.
+    """
+
+    index: int
+    key: str
+    value: t.Optional[str]
+    prev_index: t.Optional[int] = None
+    expired: bool = False
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What one watch showed: of the events from `since` to `until`, all there were below a key."""
+
+    process: str
+    key: str
+    since: int
+    until: int
+    events: t.Tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """All of it.
+
+    Attributes:
+        events: of the whole store, in their order.
+        counters: keys whose values are JSON with a count ``n`` that each write makes one larger.
+        final: what a quorum read showed at the end, each key with its value.
+    """
+
+    operations: t.Tuple[Operation, ...]
+    events: t.Tuple[Event, ...]
+    final: t.Mapping[str, str]
+    watched: t.Tuple[Watched, ...] = ()
+    counters: t.Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must not be: which rule, and what was seen."""
+
+    rule: str
+    what: str

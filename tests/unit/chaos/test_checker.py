@@ -1,0 +1,220 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The checker finds each thing that it has to find, and nothing where all is right."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.quorum.etcd.tests.chaos import checker
+from ansible_collections.quorum.etcd.tests.chaos.history import (
+    Event,
+    History,
+    Kind,
+    Operation,
+    Outcome,
+    Watched,
+)
+
+DONE, UNCHANGED, NOT_DONE, UNKNOWN = Outcome
+
+
+def write(value, began, ended, outcome=DONE, index=None, process="p", key="/c/k", settles=False):
+    return Operation(process, Kind.WRITE, key, began, ended, outcome, value, index, None, settles)
+
+
+def read(value, began, ended, index, key="/c/k"):
+    return Operation("reader", Kind.READ, key, began, ended, DONE, value, index)
+
+
+def delete(prev_index, began, ended, outcome=DONE, index=None):
+    return Operation("p", Kind.DELETE, "/c/k", began, ended, outcome, None, index, prev_index)
+
+
+def count(n, by):
+    return '{"n": %d, "by": "%s"}' % (n, by)
+
+
+#: A key is written, changed, removed; somebody reads in between.
+EVENTS = (
+    Event(5, "/c/k", "a"),
+    Event(7, "/c/k", "b", 5),
+    Event(9, "/c/k", None, 7),
+)
+OPERATIONS = (
+    write("a", 1, 2, index=5),
+    write("b", 3, 4, index=7),
+    delete(7, 5, 6, index=9),
+)
+
+
+def history(operations=OPERATIONS, events=EVENTS, final=None, **others):
+    if final is None:
+        final = {}
+        for event in events:
+            final[event.key] = event.value
+        final = {key: value for key, value in final.items() if value is not None}
+    return History(tuple(operations), tuple(events), final, **others)
+
+
+RIGHT = {
+    "nothing": history((), ()),
+    "acknowledged": history(),
+    "indexes that nobody was told": history([write("a", 1, 2), write("b", 3, 4)], EVENTS[:2]),
+    "unknown, and done": history([write("a", 1, 2, UNKNOWN)], EVENTS[:1]),
+    "unknown, and not done": history([write("a", 1, 2, UNKNOWN)], ()),
+    "not done": history([write("z", 1, 2, NOT_DONE)], ()),
+    "a deletion that is unknown": history(OPERATIONS[:2] + (delete(7, 5, 6, UNKNOWN),), EVENTS),
+    "unchanged": history([write("a", 1, 2, index=5), write("a", 3, 4, UNCHANGED)], EVENTS[:1]),
+    "unchanged, as it was for a moment": history(
+        [write("a", 1, 6, UNCHANGED, process="q"), *OPERATIONS], EVENTS
+    ),
+    "side by side, in the other order": history(
+        [write("a", 1, 6, index=7), write("b", 1, 6, index=5, process="q")],
+        [Event(5, "/c/k", "b"), Event(7, "/c/k", "a", 5)],
+    ),
+    "reads": history(
+        OPERATIONS + (read("a", 2.1, 2.2, 5), read("a", 2.9, 5, 6), read(None, 6.1, 7, 9)), EVENTS
+    ),
+    "a read before anything": history([read(None, 0, 1, 4), *OPERATIONS], EVENTS),
+    "a key that expired": history(
+        [write("a", 1, 2, index=5), read(None, 3, 4, 6)],
+        [EVENTS[0], Event(6, "/c/k", None, 5, expired=True)],
+    ),
+    "a watch": history(watched=[Watched("w", "/c", 6, 9, EVENTS[1:])]),
+    "a watch of another key": history(watched=[Watched("w", "/c/k2", 6, 9, ())]),
+    "a counter": history(
+        [
+            write(count(1, "p1"), 1, 2, index=5),
+            write(count(2, "q1"), 3, 4, UNKNOWN, process="q"),
+            write(count(2, "p2"), 3, 4, NOT_DONE),
+        ],
+        [Event(5, "/c/k", count(1, "p1")), Event(6, "/c/k", count(2, "q1"), 5)],
+        counters=("/c/k",),
+    ),
+    "unknown, and nobody got an answer": history(
+        [write("a", 1, 9, UNKNOWN, settles=True), read(None, 1, 2, 4), read(None, 12, 13, 4)], ()
+    ),
+    "unknown, of one that does not ask": history(
+        [write("a", 1, 9, UNKNOWN), read(None, 8.5, 8.6, 4), read(None, 9.1, 9.2, 4)], ()
+    ),
+}
+
+WRONG = {
+    "lost": (checker.LOST, history([*OPERATIONS, write("c", 7, 8)], EVENTS)),
+    "lost, one of two": (
+        checker.LOST,
+        history([write("a", 1, 2), write("a", 3, 4)], EVENTS[:1]),
+    ),
+    "a deletion that was not": (checker.LOST, history(OPERATIONS, EVENTS[:2])),
+    "changed, where nothing was": (
+        checker.LOST,
+        history([write("a", 1, 2, index=5), write("a", 3, 4)], EVENTS[:1]),
+    ),
+    "twice": (checker.TWICE, history([write("a", 1, 2)], [EVENTS[0], Event(6, "/c/k", "a", 5)])),
+    "unknown, and twice": (
+        checker.TWICE,
+        history([write("a", 1, 2, UNKNOWN)], [EVENTS[0], Event(6, "/c/k", "a", 5)]),
+    ),
+    "not done, and done": (
+        checker.DONE_AFTER_ALL,
+        history([write("a", 1, 2, NOT_DONE)], EVENTS[:1]),
+    ),
+    "unchanged, and written": (
+        checker.DONE_AFTER_ALL,
+        history(
+            [write("a", 1, 2, index=5), write("a", 3, 4, UNCHANGED)],
+            [EVENTS[0], Event(6, "/c/k", "a", 5)],
+        ),
+    ),
+    "another index": (
+        checker.WRONG_INDEX,
+        history([write("a", 1, 2, index=6)], EVENTS[:1]),
+    ),
+    "out of order": (
+        checker.ORDER,
+        history(
+            [write("a", 3, 4, index=5), write("b", 1, 2, index=7)],
+            EVENTS[:2],
+        ),
+    ),
+    "a stale read": (checker.STALE, history([*OPERATIONS[:2], read("a", 4.1, 5, 5)], EVENTS[:2])),
+    "a read of what was not": (
+        checker.WRONG_READ,
+        history([*OPERATIONS, read("z", 2.1, 2.2, 5)], EVENTS),
+    ),
+    "a read that finds nothing": (
+        checker.WRONG_READ,
+        history([*OPERATIONS[:2], read(None, 4.1, 5, 8)], EVENTS[:2]),
+    ),
+    "unchanged, and it was not so": (
+        checker.NOT_UNCHANGED,
+        history([*OPERATIONS[:2], write("a", 4.5, 4.6, UNCHANGED, process="q")], EVENTS[:2]),
+    ),
+    "unknown, and others were answered": (
+        checker.IN_REACH,
+        history(
+            [
+                write("a", 1, 9, UNKNOWN, settles=True),
+                read(None, 8.5, 8.6, 4),
+                read(None, 9.1, 9.2, 4),
+            ],
+            (),
+        ),
+    ),
+    "a watch that misses one": (
+        checker.WATCH_MISSED,
+        history(watched=[Watched("w", "/c", 5, 9, EVENTS[::2])]),
+    ),
+    "a watch that misses the last": (
+        checker.WATCH_MISSED,
+        history(watched=[Watched("w", "/c/k", 5, 9, EVENTS[:2])]),
+    ),
+    "a watch that shows one twice": (
+        checker.WATCH_TWICE,
+        history(watched=[Watched("w", "/c", 5, 9, EVENTS[:1] + EVENTS)]),
+    ),
+    "a watch in another order": (
+        checker.WATCH_TWICE,
+        history(watched=[Watched("w", "/c", 5, 9, EVENTS[::-1])]),
+    ),
+    "a watch that makes one up": (
+        checker.WATCH_TWICE,
+        history(watched=[Watched("w", "/c", 5, 9, EVENTS + (Event(9, "/c/z", "z"),))]),
+    ),
+    "a counter that skips": (
+        checker.COUNTER,
+        history(
+            [write(count(1, "p"), 1, 2), write(count(3, "p"), 3, 4)],
+            [Event(5, "/c/k", count(1, "p")), Event(6, "/c/k", count(3, "p"), 5)],
+            counters=("/c/k",),
+        ),
+    ),
+    "a counter that somebody set back": (
+        checker.COUNTER,
+        history(
+            [write(count(1, "p"), 1, 2), write(count(1, "q"), 3, 4)],
+            [Event(5, "/c/k", count(1, "p")), Event(6, "/c/k", count(1, "q"), 5)],
+            counters=("/c/k",),
+        ),
+    ),
+    "another end": (checker.FINAL, history(OPERATIONS, EVENTS, {"/c/k": "b"})),
+    "less at the end": (checker.FINAL, history(OPERATIONS[:2], EVENTS[:2], {})),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_is_accepted(name):
+    assert checker.check(RIGHT[name]) == []
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_found(name):
+    rule, wrong = WRONG[name]
+    assert [violation.rule for violation in checker.check(wrong)] == [rule]
+
+
+def test_each_rule_is_tested():
+    rules = {value for name, value in vars(checker).items() if name.isupper() and name[0] != "_"}
+    assert {rule for rule, unused in WRONG.values()} == rules
