@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import bisect
 import collections
+import itertools
 import json
 import typing as t
 
@@ -180,9 +181,7 @@ def _unchanged(
 
 def _in_reach(operations: t.Sequence[Operation]) -> t.Iterator[Violation]:
     """Whether others got their answers just before and just after somebody gave up."""
-    reads = [
-        one for one in operations if one.kind is Kind.READ and one.outcome is Outcome.DONE
-    ]
+    reads = [one for one in operations if one.kind is Kind.READ and one.outcome is Outcome.DONE]
     for one in operations:
         if one.outcome is not Outcome.UNKNOWN or not one.settles:
             continue
@@ -213,7 +212,12 @@ def _watch(watched: Watched, events: t.Sequence[Event]) -> t.Iterator[Violation]
     if missed:
         yield Violation(WATCH_MISSED, "%s: %s" % (about, missed[:3]))
     if [event for event in there if event not in missed] != shown:
-        yield Violation(WATCH_TWICE, "%s: %s" % (about, [event.index for event in shown]))
+        wrong = next(
+            (a, b)
+            for a, b in itertools.zip_longest(shown, [one for one in there if one not in missed])
+            if a != b
+        )
+        yield Violation(WATCH_TWICE, "%s: %s, where there was %s" % ((about,) + wrong))
 
 
 def _counter(key: str, history: History) -> t.Iterator[Violation]:

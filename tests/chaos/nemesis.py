@@ -1,0 +1,89 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What goes wrong meanwhile: members that die or stall, and answers that are lost on the way."""
+
+from __future__ import annotations
+
+import collections
+import random
+import time
+from collections.abc import Callable
+
+from harness import Cluster, FaultProxy, HarnessError, Member
+
+#: Seconds that a fault lasts, and that the cluster is left alone after it.
+_LASTS = (0.5, 2.5)
+_REST = (0.5, 2.0)
+
+
+class Nemesis:
+    """Faults one after the other, chosen by the seed.
+
+    Attributes:
+        injected: how often each fault was injected.
+    """
+
+    def __init__(self, seed: str, cluster: Cluster, proxies: list[FaultProxy]) -> None:
+        self._random = random.Random(f"{seed} nemesis")
+        self._cluster = cluster
+        self._proxies = proxies
+        self.injected: collections.Counter[str] = collections.Counter()
+        self._faults: dict[str, Callable[[], None]] = {
+            "a member dies": lambda: self._die([self._any()]),
+            "the leader dies": lambda: self._die([self._leader()]),
+            "a member stalls": lambda: self._stall(self._any()),
+            "the leader stalls": lambda: self._stall(self._leader()),
+            "all members die": lambda: self._die(cluster.members),
+            "answers are lost after the commit": lambda: self._on_the_way("cut_after_forward"),
+            "errors come after the commit": lambda: self._on_the_way("error_after_commit"),
+            "requests are reset": lambda: self._on_the_way("reset"),
+            "requests are late": lambda: self._on_the_way("delay", delay=0.5),
+            "answers break off": lambda: self._on_the_way("truncate"),
+        }
+
+    def run(self, seconds: float) -> None:
+        """Each fault at least once if there is time, in an order of its own."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            names = list(self._faults)
+            self._random.shuffle(names)
+            for name in names:
+                if time.monotonic() >= deadline:
+                    return
+                self._faults[name]()
+                self.injected[name] += 1
+                self._cluster.wait_healthy(60.0)
+                time.sleep(self._random.uniform(*_REST))
+
+    def _any(self) -> Member:
+        return self._random.choice(self._cluster.members)
+
+    def _leader(self) -> Member:
+        try:
+            return self._cluster.leader()
+        except HarnessError:
+            return self._any()
+
+    def _last(self) -> None:
+        time.sleep(self._random.uniform(*_LASTS))
+
+    def _die(self, members: list[Member]) -> None:
+        for member in members:
+            member.kill()
+        self._last()
+        for member in members:
+            member.start()
+
+    def _stall(self, member: Member) -> None:
+        member.pause()
+        self._last()
+        member.resume()
+
+    def _on_the_way(self, mode: str, **about: float) -> None:
+        for proxy in self._proxies:
+            proxy.set_mode(mode, times=self._random.randint(2, 8), **about)
+        self._last()
+        for proxy in self._proxies:
+            proxy.set_mode("pass")

@@ -1,0 +1,116 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A load on a real cluster while it is being broken, and a check of all that clients were told.
+
+``make chaos`` starts it. The last line of its output says what was seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import sys
+import time
+from contextlib import ExitStack
+
+from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from .checker import check
+from harness import Cluster, FaultProxy
+from harness.binaries import Binary, find
+from .history import History, Kind, Operation, Outcome, Violation
+from .load import COUNTER, LAST, ROOT, Load, leaves
+from .nemesis import Nemesis
+from .observer import Observer
+
+_SHOWN = 10
+_SETTLED = 60.0
+
+
+def main() -> int:
+    """Run it on each server that there is, or on some."""
+    parser = argparse.ArgumentParser(description="Breaks a cluster and checks what clients say.")
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)))
+    parser.add_argument("--seconds", type=float, default=60.0, help="of load (default: 60)")
+    parser.add_argument("--members", type=int, default=3, help="of the cluster (default: 3)")
+    parser.add_argument("--etcd", default="", help="only servers whose version begins so")
+    parser.add_argument("--first", action="store_true", help="the first server only")
+    arguments = parser.parse_args()
+    binaries = [one for one in find() if one.version.startswith(arguments.etcd)]
+    if not binaries:
+        print("FAILED: no etcd older than 3.6 was found")
+        return 1
+    failed = False
+    said = []
+    for binary in binaries[:1] if arguments.first else binaries:
+        print(f"==> etcd {binary.version}, {arguments.members} members, seed {arguments.seed}")
+        figures, violations = _round(binary, arguments)
+        for violation in violations[:_SHOWN]:
+            print(f"    {violation.rule}: {violation.what}")
+        failed = failed or bool(violations)
+        said.append(f"{binary.version}: {figures}, {len(violations)} violations")
+        print(f"    {said[-1]}", flush=True)
+    print(f"{'FAILED, ' if failed else ''}seed {arguments.seed}; {'; '.join(said)}")
+    return int(failed)
+
+
+def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Violation]]:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(binary, arguments.members))
+        proxies = [stack.enter_context(FaultProxy(url)) for url in cluster.endpoints]
+        ways = [[proxy.url for proxy in proxies], cluster.endpoints]
+
+        def make_client(number: int) -> Client:
+            # Half of them go through the proxies, and each knows the members in another order.
+            urls = list(ways[number % 2])
+            random.Random(f"{arguments.seed} {number}").shuffle(urls)
+            return Client(urls, connect_timeout=0.5, timeout=8.0, total_timeout=20.0)
+
+        quiet = Client(cluster.endpoints)
+        quiet.write(f"{ROOT}/first", "first")
+        observer = Observer(cluster.endpoints, ROOT, LAST)
+        load = Load(arguments.seed, make_client)
+        nemesis = Nemesis(arguments.seed, cluster, proxies)
+        try:
+            nemesis.run(arguments.seconds)
+        finally:
+            load.end()
+        cluster.wait_healthy(_SETTLED)
+        # What was given up on may still be carried out, and keys with a TTL go.
+        time.sleep(3.0)
+        quiet.write(LAST, "last")
+        final = dict(leaves(quiet.read(ROOT, recursive=True, quorum=True)))
+        events = observer.finish(_SETTLED)
+        load.join(_SETTLED)
+    history = History(tuple(load.operations), events, final, tuple(load.watched), (COUNTER,))
+    broken = [
+        *[Violation("an exception that nobody expects", text) for text in load.faults],
+        *[Violation("the observer missed events", text) for text in observer.gaps],
+        *[Violation("two servers tell different events", text) for text in observer.disagreements],
+    ]
+    return _figures(history, nemesis), broken + check(history)
+
+
+def _figures(history: History, nemesis: Nemesis) -> str:
+    outcomes = collections.Counter(one.outcome for one in history.operations)
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(nemesis.injected.items()))
+    return (
+        f"{len(history.operations)} operations, {len(history.events)} events,"
+        f" {sum(nemesis.injected.values())} faults ({faults}),"
+        f" {outcomes[Outcome.NOT_DONE]} not done, {outcomes[Outcome.UNKNOWN]} unknown,"
+        f" longest pause {_longest_pause(history.operations):.1f} s"
+    )
+
+
+def _longest_pause(operations: tuple[Operation, ...]) -> float:
+    """The longest time in which no client had any quorum read answered."""
+    ends = sorted(
+        one.ended for one in operations if one.kind is Kind.READ and one.outcome is Outcome.DONE
+    )
+    return max((later - earlier for earlier, later in zip(ends, ends[1:])), default=0.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
