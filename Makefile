@@ -6,6 +6,8 @@ PYTHON ?= python3
 STAGES ?=
 SECTIONS ?=
 PARTS ?=
+SEED ?=
+TIME ?= 60
 
 # Relative, so that the checkout may lie in a folder with blanks in its name.
 VENV := .venv
@@ -14,7 +16,7 @@ BENCH := .cache/make/bench
 TREE := $(CURDIR)/.cache/tree
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites tree demo test matrix roles bench docs changelog clean
+.PHONY: help prerequisites tree demo test matrix roles chaos bench docs changelog clean
 
 help: ## Show this text
 	@echo "Targets of quorum.etcd:"
@@ -35,6 +37,9 @@ matrix: prerequisites ## Run sanity, units and integration on every supported an
 roles: prerequisites $(VENV)/.done tree ## Run the roles over hosts of our own, from bare hosts to an upgrade (some: make roles PARTS="tls")
 	@PYTHONPATH="$(TREE):$(CURDIR)/tests" ANSIBLE_COLLECTIONS_PATH="$(TREE)" \
 	"$(VENV)/bin/python" tests/roles/run.py $(PARTS)
+
+chaos: prerequisites $(VENV)/.done tree ## Break clusters under load and check all that clients are told (make chaos SEED=7 TIME=300)
+	@PYTHONPATH="$(TREE):$(CURDIR)/tests" "$(VENV)/bin/python" -m chaos.run --seconds $(TIME) $(if $(SEED),--seed $(SEED))
 
 bench: prerequisites $(BENCH)/.done ## Measure the client and the module against others
 	@"$(BENCH)/bin/python" tests/bench/run.py $(SECTIONS)

@@ -129,6 +129,11 @@ def test_stages(core: Core, servers: Sequence[Server]) -> list[Stage]:
             "the roles over hosts of our own, the short run",
             partial(roles, core=core),
         ),
+        Stage(
+            "chaos",
+            "a cluster that is broken under load, the short run",
+            partial(chaos, core=core),
+        ),
         Stage("shellcheck", "every shell script of the checkout", shellcheck),
     ]
 
@@ -264,6 +269,15 @@ def roles(workspace: Workspace, core: Core) -> str:
     }
     output = workspace.commands("roles", core.bin).run(
         core.bin / "python", "tests/roles/run.py", "short", extra=path
+    )
+    return output.splitlines()[-1]
+
+
+def chaos(workspace: Workspace, core: Core) -> str:
+    """What clients are told, against the servers' own history; the first server only."""
+    path = {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
+    output = workspace.commands("chaos", core.bin).run(
+        core.bin / "python", "-m", "chaos.run", "--first", "--seed", "1", "--seconds", "12", extra=path
     )
     return output.splitlines()[-1]
 
