@@ -87,7 +87,9 @@ def binary(servers: t.Sequence[Binary]) -> Binary:
 def empty(three: Cluster) -> Cluster:
     """Three nodes that hold no key."""
     client = Client(three.endpoints)
-    for node in client.read("/", quorum=True).node.nodes:
+    root = client.read("/", quorum=True).node
+    assert root is not None
+    for node in root.nodes:
         if node.dir:
             client.rmdir(node.key, recursive=True)
         else:
