@@ -17,7 +17,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientEx
 
 SCHEMES = ("http", "https")
 
-_HOST = re.compile(r"[^\s/?#@\[\]:,\\%]+")
+_HOST = re.compile(r"[^\s/?#@\[\]:,\\%\x00-\x1f\x7f]+")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[\w.-]+)?")
 
 
@@ -113,14 +113,26 @@ def _split(rest: str) -> t.Tuple[t.Optional[str], t.Optional[str]]:
     host, colon, port = rest.partition(":")
     if not _HOST.fullmatch(host):
         return None, None
-    return host.lower(), port if colon else None
+    return _in_ascii(host.lower()), port if colon else None
+
+
+def _in_ascii(host: str) -> t.Optional[str]:
+    """The host name as DNS, HTTP and certificates spell it; None where they cannot."""
+    if host.isascii():
+        return host
+    try:
+        spelt = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return None
+    # Some characters stand for several, among which there may be a blank or a slash.
+    return spelt if _HOST.fullmatch(spelt) else None
 
 
 def _port(value: t.Any, text: t.Any) -> int:
     number = -1
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, str) and value.isdigit() and value.isascii():
+    elif isinstance(value, str) and value.isdigit() and value.isascii() and len(value) <= 5:
         number = int(value)
     if not 0 < number < 65536:
         raise ClientException(

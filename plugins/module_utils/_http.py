@@ -171,7 +171,16 @@ class Http:
 class Exchange:
     """A request that was sent, and whose answer is still to be read."""
 
-    __slots__ = ("_line", "_connection", "_endpoint", "_request", "_clock", "_deadline", "_index")
+    __slots__ = (
+        "_line",
+        "_connection",
+        "_endpoint",
+        "_request",
+        "_clock",
+        "_deadline",
+        "_silence",
+        "_index",
+    )
 
     def __init__(
         self,
@@ -188,6 +197,7 @@ class Exchange:
         self._request = request
         self._clock = clock
         self._deadline = clock() + seconds
+        self._silence = None  # type: t.Optional[float]
         self._index = None  # type: t.Optional[int]
 
     def send(self, message: bytes, silence: float) -> None:
@@ -199,6 +209,7 @@ class Exchange:
         Raises:
             AttemptFailed: the connection broke.
         """
+        self._silence = silence
         try:
             self._connection.sock.settimeout(silence)
             self._connection.sock.sendall(message)
@@ -229,9 +240,7 @@ class Exchange:
                     break
                 if self._request.kind is Kind.WAIT and self._index is None:
                     self._bear_silence(reader.headers)
-                # A socket's timeout bounds each silence, this all of them.
-                if self._clock() > self._deadline:
-                    raise socket.timeout("the answer did not end in time")
+                self._hold_to_the_budget()
         except OSError as exc:
             raise self._broken(exc) from exc
         if reader.reusable:
@@ -248,9 +257,17 @@ class Exchange:
         if headers is None:
             return
         self._index = header_number(headers, "X-Etcd-Index")
-        silence = self._request.read_timeout
+        self._silence = silence = self._request.read_timeout
         self._deadline = float("inf") if silence is None else self._deadline + silence
         self._connection.sock.settimeout(silence)
+
+    def _hold_to_the_budget(self) -> None:
+        """A socket's timeout bounds each silence, the deadline all of them together."""
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise socket.timeout("the answer did not end in time")
+        if self._silence is None or left < self._silence:
+            self._connection.sock.settimeout(None if left == float("inf") else left)
 
     def _broken(self, exc: OSError) -> AttemptFailed:
         self._line.drop(self._connection)

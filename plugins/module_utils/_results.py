@@ -217,6 +217,8 @@ class EtcdResult:
 
 
 def header_number(headers: t.Any, name: str) -> t.Optional[int]:
-    """A header's number, or None where it is missing or none."""
+    """A header's number of at most 64 bits, or None where it is missing or none."""
     text = headers.get(name)
-    return int(text) if text is not None and text.isdigit() else None
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 20:
+        return None
+    return int(text)

@@ -18,7 +18,7 @@ import re
 import typing as t
 from urllib.parse import quote, quote_plus, unquote
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _limits, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _shapes, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
@@ -184,7 +184,7 @@ def decode(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
     if status < 300 or (request.api is Api.SERVER and status == 503):
         return _success(request, answer)
     body = _json_object(answer.body)
-    if isinstance(body, dict) and isinstance(body.get("errorCode"), int):
+    if status >= 400 and body is not None and isinstance(body.get("errorCode"), int):
         code, cause, index = body["errorCode"], body.get("cause"), body.get("index")
         found = errors.BY_CODE.get(code, errors.EtcdException)
         raise found(
@@ -209,14 +209,15 @@ def _success(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
             endpoint=answer.endpoint.url,
         )
     body = _json_object(answer.body)
-    if body is None or (request.api is Api.KEYS and not _tells_of_a_key(body)):
+    if body is None or not _shapes.fits(request.api, body):
         raise _not_etcd(request, answer)
+    if request.api is Api.KEYS and request.kind is not Kind.WRITE and "node" not in body:
+        raise errors.EtcdInvalidResponse(
+            "the answer to %s holds no key" % request,
+            http_status=answer.status,
+            endpoint=answer.endpoint.url,
+        )
     return body
-
-
-def _tells_of_a_key(body: t.Mapping[str, t.Any]) -> bool:
-    nodes = [body[name] for name in ("node", "prevNode") if name in body]
-    return isinstance(body.get("action"), str) and all(isinstance(node, dict) for node in nodes)
 
 
 def _unnumbered(
@@ -256,6 +257,9 @@ def _unnumbered(
 def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
     try:
         parsed = json.loads(body.decode("utf-8"))
+        if b"\\ud" in body or b"\\uD" in body:
+            # Half of a pair of surrogates is no text, and could be neither shown nor kept.
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -31,6 +31,7 @@ LEVELS = [
         "module_utils/_files.py",
         "module_utils/_lines.py",
         "module_utils/_messages.py",
+        "module_utils/_shapes.py",
     ],
     [
         "module_utils/_adapter.py",

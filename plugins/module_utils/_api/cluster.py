@@ -77,13 +77,13 @@ class ClusterApi:
 
     def version(self) -> str:
         """Version of the server that answers, for example "3.5.1"."""
-        return self._versions().version_etcdserver
+        return self._version_of("etcdserver")
 
     version_server = version
 
     def version_cluster(self) -> str:
         """Version that the cluster agreed on, for example "3.5.0", or "not_decided"."""
-        return self._versions().version_etcdcluster
+        return self._version_of("etcdcluster")
 
     @property
     def health(self) -> bool:
@@ -174,8 +174,15 @@ class ClusterApi:
             return self._send(request)
         return self._send_to(_endpoints.parse(endpoint), request)
 
-    def _versions(self) -> EtcdResult:
-        return self._send(_VERSION)
+    def _version_of(self, what: str) -> str:
+        result = self._send(_VERSION)
+        found = result.body.get(what)  # type: t.Optional[str]
+        if found is None:
+            raise errors.EtcdInvalidResponse(
+                "the answer to %s does not tell the version of %s" % (_VERSION, what),
+                endpoint=result.endpoint,
+            )
+        return found
 
     def _members_path(self, member_id: t.Optional[str] = None) -> str:
         path = "/%s/members" % self._prefix

@@ -74,7 +74,7 @@ def can_set_ttl(version: str) -> bool:
     3.4.23 does. 3.5.1 answers 500 "Not a file", and every 3.5 release has the same code.
     """
     numbers = version.split(".")
-    if len(numbers) < 2 or not (numbers[0].isdigit() and numbers[1].isdigit()):
+    if len(numbers) < 2 or not (numbers[0].isdecimal() and numbers[1].isdecimal()):
         return True
     return (int(numbers[0]), int(numbers[1])) < (3, 5)
 

@@ -360,6 +360,12 @@ def test_an_answer_that_drips_is_held_to_the_budget(drops):
     assert wire.clock.now - 1000.0 <= 7.0
 
 
+def test_the_last_silence_is_held_to_what_is_left_of_the_budget():
+    wire = Wire(HEAD, *[b"X: y\r\n"] * 9, drip=1.0)
+    wire.fail(READ, Patience(2.0, 3.0, 5.0))
+    assert wire.sock.timeouts == [3.0, 2.0, 1.0]
+
+
 def test_a_watch_may_be_silent_as_long_as_its_request_says():
     wire = Wire(CHUNKED, b"2\r\n{}\r\n0\r\n\r\n")
     assert wire.exchange(WATCH).body == b"{}"
