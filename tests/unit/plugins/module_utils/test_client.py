@@ -44,7 +44,15 @@ class World:
         ]
 
 
-ANY = Reply(200, {"action": "any", "node": {"key": "/k", "modifiedIndex": 7}})
+ANY = Reply(
+    200,
+    {
+        "action": "any",
+        "node": {"key": "/k", "modifiedIndex": 7},
+        "etcdserver": "3.5.1",
+        "etcdcluster": "3.5.0",
+    },
+)
 
 REQUESTS = [
     (lambda c: c.read("/k"), "GET /v2/keys/k"),
