@@ -14,6 +14,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.parameters import remove_values
 
 from ansible_collections.quorum.etcd.plugins.module_utils import (
     _connection,
@@ -51,19 +52,43 @@ class Task(t.Protocol):
         """Do it, or with `apply` off find out what it would do."""
 
 
+class _Module(AnsibleModule):
+    """A module that keeps credentials inside endpoints to itself.
+
+    They are refused there; Ansible would show them with the arguments of a task, also of one whose
+    arguments it refuses itself, and log the user name, which may be a token, with them.
+    """
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        self._hide_credentials()
+        super().fail_json(msg, **kwargs)
+
+    def exit_json(self, **kwargs: t.Any) -> t.NoReturn:
+        self._hide_credentials()
+        super().exit_json(**kwargs)
+
+    def log(self, msg: t.Any, log_args: t.Optional[t.Mapping[str, t.Any]] = None) -> None:
+        self._hide_credentials()
+        super().log(msg, remove_values(log_args, self.no_log_values))
+
+    def _hide_credentials(self) -> None:
+        given = self.params.get("endpoints") or ()
+        # What was given may not have been looked at yet.
+        for part in given if isinstance(given, (list, tuple)) else [given]:
+            for text in str(part).split(","):
+                self.no_log_values.update(_endpoints.credentials_in(text))
+
+
 def run(argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = False) -> None:
     """Run a module: the connection options are added to its own.
 
     Args:
         keys_only: whether the task needs a client for keys and directories only.
     """
-    module = AnsibleModule(
+    module = _Module(
         argument_spec=dict(_connection.ARGUMENT_SPEC, **argument_spec),
         supports_check_mode=True,
     )
-    for text in module.params["endpoints"] or ():
-        # They are refused there, and Ansible would show them with the task's arguments.
-        module.no_log_values.update(_endpoints.credentials_in(text))
     try:
         report = task(
             module.params,

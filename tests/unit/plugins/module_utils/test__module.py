@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _module, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     Incomplete,
@@ -161,3 +162,33 @@ def test_a_library_that_is_missing_is_named(run):
 def test_a_mistake_of_ours_is_not_hidden():
     with module_arguments(key="/k"), pytest.raises(ZeroDivisionError):
         _module.run(SPEC, raising(ZeroDivisionError()))
+
+
+SECRET_ENDPOINTS = [
+    ["http://someone:hush-pass@h:2379"],
+    ["http://a:2379", "someone:hush-pass@h"],
+    ["https://hush-token@h"],
+    "http://someone:hush-b@h:2379,http://hush-c@b",
+    {"url": "http://someone:hush-pass@h"},
+]
+
+
+@pytest.mark.parametrize("endpoints", SECRET_ENDPOINTS)
+@pytest.mark.parametrize("wrong", [{}, {"timeout": "soon"}, {"unknown": 1}, {"protocol": "ftp"}])
+def test_credentials_in_endpoints_are_neither_shown_nor_logged(run, monkeypatch, endpoints, wrong):
+    """Whether the task runs, or Ansible refuses its arguments before it does."""
+    logged = []
+    monkeypatch.setattr(basic, "has_journal", False)
+    monkeypatch.setattr(
+        basic.AnsibleModule, "_log_to_syslog", lambda self, msg: logged.append(msg), raising=True
+    )
+
+    def task(options, connect, *, apply):
+        connect()
+        return {"changed": False}
+
+    printed = run(task, endpoints=endpoints, password="hush-password", username="u", **wrong)
+    assert printed["failed"]
+    assert "hush" not in json.dumps(printed)
+    assert bool(logged) == (not wrong and not isinstance(endpoints, dict))
+    assert "hush" not in "".join(logged)
