@@ -12,14 +12,13 @@ from __future__ import annotations
 import gzip
 import os
 import socket
-import threading
 import time
 import typing as t
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
-from harness import wire
+from hostile import Answering, Hostile, says
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,61 +33,6 @@ BOMB = gzip.compress(b" " * 50_000_000)
 def _sized(body: bytes, *headers: bytes, head: bytes = OK) -> bytes:
     lines = b"".join(line + b"\r\n" for line in headers)
     return head + lines + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-
-Answering = t.Callable[[socket.socket], None]
-
-
-class Hostile:
-    """Listens on loopback, reads the head of each request, and answers as it is told to."""
-
-    def __init__(self, answer: Answering) -> None:
-        self.heads: t.List[bytes] = []
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Hostile:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock = self._listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with sock:
-            stream = wire.Stream(sock)
-            try:
-                head = wire.read_head(stream)
-                # A connection that is closed with bytes unread is reset, and its answer lost.
-                for unused in wire.request_body(stream, head):
-                    continue
-            except wire.Gone:
-                return
-            self.heads.append(head.raw)
-            try:
-                self._answer(sock)
-            except OSError:
-                return
-
-
-def _says(*pieces: bytes) -> Answering:
-    """These bytes, and the end of the connection."""
-
-    def answer(sock: socket.socket) -> None:
-        for piece in pieces:
-            sock.sendall(piece)
-
-    return answer
 
 
 def _drips(start: bytes, drop: bytes, pause: float, drops: int = 10**6) -> Answering:
@@ -120,34 +64,34 @@ def _redirect(status: int, where: str) -> bytes:
 
 #: What is answered, and what the error says of it.
 REFUSED: t.Dict[str, t.Tuple[Answering, str]] = {
-    "nothing": (_says(), "closed without an answer"),
-    "a head that breaks off": (_says(OK), "broke off"),
-    "a body that breaks off": (_says(_sized(NODE)[:-9]), "broke off"),
-    "less than it says": (_says(OK + b"Content-Length: 999\r\n\r\n" + NODE), "broke off"),
-    "two lengths": (_says(_sized(NODE, b"Content-Length: 5")), "does not tell its length"),
-    "a length of letters": (_says(OK + b"Content-Length: many\r\n\r\n"), "does not tell its"),
-    "a length too large": (_says(OK + b"Content-Length: 1073741825\r\n\r\n"), "larger than"),
-    "a bad chunk": (_says(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "chunk"),
+    "nothing": (says(), "closed without an answer"),
+    "a head that breaks off": (says(OK), "broke off"),
+    "a body that breaks off": (says(_sized(NODE)[:-9]), "broke off"),
+    "less than it says": (says(OK + b"Content-Length: 999\r\n\r\n" + NODE), "broke off"),
+    "two lengths": (says(_sized(NODE, b"Content-Length: 5")), "does not tell its length"),
+    "a length of letters": (says(OK + b"Content-Length: many\r\n\r\n"), "does not tell its"),
+    "a length too large": (says(OK + b"Content-Length: 1073741825\r\n\r\n"), "larger than"),
+    "a bad chunk": (says(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "chunk"),
     "a chunk too large": (
-        _says(OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n"),
+        says(OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n"),
         "larger",
     ),
     "chunks that break off": (
-        _says(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+        says(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
         "broke off",
     ),
-    "an unknown coding": (_says(OK + b"Transfer-Encoding: gzip\r\n\r\n"), "unknown transfer"),
-    "a gzip bomb": (_says(_sized(BOMB, b"Content-Encoding: gzip")), "not what etcd speaks"),
-    "another protocol": (_says(b"HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n"), "another protocol"),
-    "no HTTP": (_says(b"SSH-2.0-x\r\n\r\n"), "not HTTP"),
-    "TLS": (_says(b"\x15\x03\x03\x00\x02\x02\x46\r\n\r\n"), "not HTTP"),
-    "a page": (_says(_sized(b"<html>Please log in</html>")), "not what etcd speaks"),
-    "a list": (_says(_sized(b"[]")), "not what etcd speaks"),
-    "no node": (_says(_sized(b'{"action":"get"}')), "no key"),
-    "wrong types": (_says(_sized(b'{"action":"get","node":{"value":5}}')), "not what etcd"),
-    "deep JSON": (_says(_sized(b'{"action":' * 100_000)), "not what etcd speaks"),
+    "an unknown coding": (says(OK + b"Transfer-Encoding: gzip\r\n\r\n"), "unknown transfer"),
+    "a gzip bomb": (says(_sized(BOMB, b"Content-Encoding: gzip")), "not what etcd speaks"),
+    "another protocol": (says(b"HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n"), "another protocol"),
+    "no HTTP": (says(b"SSH-2.0-x\r\n\r\n"), "not HTTP"),
+    "TLS": (says(b"\x15\x03\x03\x00\x02\x02\x46\r\n\r\n"), "not HTTP"),
+    "a page": (says(_sized(b"<html>Please log in</html>")), "not what etcd speaks"),
+    "a list": (says(_sized(b"[]")), "not what etcd speaks"),
+    "no node": (says(_sized(b'{"action":"get"}')), "no key"),
+    "wrong types": (says(_sized(b'{"action":"get","node":{"value":5}}')), "not what etcd"),
+    "deep JSON": (says(_sized(b'{"action":' * 100_000)), "not what etcd speaks"),
     "half a pair": (
-        _says(_sized(b'{"action":"get","node":{"key":"/k","value":"\\ud800"}}')),
+        says(_sized(b'{"action":"get","node":{"key":"/k","value":"\\ud800"}}')),
         "not what etcd speaks",
     ),
     "a head without end": (_floods(OK), "not HTTP"),
@@ -167,7 +111,7 @@ def _client(url: str) -> Client:
     return Client(url, connect_timeout=BUDGET, timeout=BUDGET, total_timeout=BUDGET)
 
 
-def _fails(url: str, says: str) -> None:
+def _fails(url: str, reason: str) -> None:
     for operation in (
         lambda client: client.read("/k"),
         lambda client: client.write("/k", "v"),
@@ -176,21 +120,21 @@ def _fails(url: str, says: str) -> None:
         with pytest.raises(errors.EtcdException) as caught:
             operation(_client(url))
         assert time.monotonic() - began < BUDGET + GRACE
-        assert says in str(caught.value)
+        assert reason in str(caught.value)
         assert url in str(caught.value)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(name: str) -> None:
     """A read fails, a write is sent once and its outcome is unknown; each says why, in time."""
-    answer, says = REFUSED[name]
+    answer, reason = REFUSED[name]
     with Hostile(answer) as server:
         if name == "no node":
             # Of a write, only that it was done.
-            with pytest.raises(errors.EtcdInvalidResponse, match=says):
+            with pytest.raises(errors.EtcdInvalidResponse, match=reason):
                 _client(server.url).read("/k")
             return
-        _fails(server.url, says)
+        _fails(server.url, reason)
         assert len([one for one in server.heads if one.startswith(b"PUT /v2/keys/k ")]) == 1
 
 
@@ -206,7 +150,7 @@ def test_what_is_refused(name: str) -> None:
 )
 def test_what_is_taken(answer: bytes) -> None:
     """What HTTP allows, though etcd does not do it, is an answer."""
-    with Hostile(_says(answer)) as server:
+    with Hostile(says(answer)) as server:
         result = _client(server.url).read("/k")
         assert (result.node.value, result.x_etcd_index) == ("v", 7)
 
@@ -214,9 +158,9 @@ def test_what_is_taken(answer: bytes) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
     """Neither the request nor the password goes where an answer says."""
-    with Hostile(_says(_sized(NODE))) as other:
+    with Hostile(says(_sized(NODE))) as other:
         answer = _redirect(status, other.url + "/v2/keys/other")
-        with Hostile(_says(answer)) as server:
+        with Hostile(says(answer)) as server:
             client = Client(server.url, username="root", password="hush-password")
             for operation in (
                 lambda: client.read("/k"),

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+import ssl
 import subprocess
+import tempfile
 import typing as t
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -17,6 +21,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
 from harness import Binary, Certs, Cluster, Tls
+from hostile import Deaf, Hostile, says
 
 
 @pytest.fixture
@@ -156,11 +161,11 @@ def test_certificate_for_another_host(
 
 def test_without_validation(expired: Cluster, key: str) -> None:
     """validate_certs=False accepts whoever answers, and warns once."""
-    warnings: t.List[str] = []
-    client = Client(expired.endpoints, validate_certs=False, warn=warnings.append)
+    said: t.List[str] = []
+    client = Client(expired.endpoints, validate_certs=False, warn=said.append)
     assert client.write(key, "x").attempts == 1
     assert client.read(key).node.value == "x"
-    assert warnings == ["certificates are not validated: whoever answers is taken for etcd"]
+    assert said == ["certificates are not validated: whoever answers is taken for etcd"]
 
 
 def test_http_to_an_https_port(secure: Cluster, good: Client, key: str) -> None:
@@ -255,3 +260,136 @@ def test_fault_behind_tls(
         with pytest.raises(errors.EtcdOutcomeUnknown):
             client.write(key, "2")
         assert len(proxy.requests) == 1
+
+
+NODE = b'{"action":"get","node":{"key":"/k","value":"v","modifiedIndex":5,"createdIndex":5}}'
+ANSWER = b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 7\r\nContent-Length: %d\r\n\r\n%s" % (len(NODE), NODE)
+BASIC = b"Authorization: Basic"
+
+
+class Impostor(t.NamedTuple):
+    """How a server that is not to be trusted shows itself, and what a client says of it."""
+
+    context: ssl.SSLContext
+    ca_cert: str
+    reason: str
+
+
+def _context(certificate: trustme.LeafCert, chain: int = 2) -> ssl.SSLContext:
+    """A server's, with this certificate and as much of its chain."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(certificate.private_key_pem.bytes())
+        for blob in certificate.cert_chain_pems[:chain]:
+            file.write(blob.bytes())
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+def _impostor(name: str, directory: str) -> Impostor:
+    authority = trustme.CA()
+    ca_cert = os.path.join(directory, "ca.pem")
+    authority.cert_pem.write_to_path(ca_cert)
+    good = authority.issue_cert("127.0.0.1")
+    yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+    if name == "another host":
+        return Impostor(
+            _context(authority.issue_cert("etcd.example.com")),
+            ca_cert,
+            "IP address mismatch|doesn't match",
+        )
+    if name == "expired":
+        cert = authority.issue_cert(
+            "127.0.0.1", not_before=yesterday - datetime.timedelta(days=1), not_after=yesterday
+        )
+        return Impostor(_context(cert), ca_cert, "certificate has expired")
+    if name == "self-signed":
+        pair = [os.path.join(directory, one) for one in ("self.crt", "self.key")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+            + ["-nodes", "-subj", "/CN=self", "-addext", "subjectAltName=IP:127.0.0.1"]
+            + ["-out", pair[0], "-keyout", pair[1]],
+            check=True,
+            stderr=subprocess.PIPE,
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+        return Impostor(context, ca_cert, "self[- ]signed")
+    if name == "no intermediate":
+        leaf = authority.create_child_ca().issue_cert("127.0.0.1")
+        return Impostor(_context(leaf, chain=1), ca_cert, "unable to get local issuer")
+    # A server that speaks nothing newer than TLS 1.1, as far as the library lets it.
+    context = _context(good)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return Impostor(context, ca_cert, "protocol|handshake failure|internal error")
+
+
+@pytest.mark.parametrize(
+    "name", ["another host", "expired", "self-signed", "no intermediate", "TLS 1.1"]
+)
+def test_an_impostor_is_refused_and_gets_nothing(name: str, tmp_path: t.Any) -> None:
+    """Neither a request nor a password reaches it; the error says why."""
+    impostor = _impostor(name, str(tmp_path))
+    with Hostile(says(ANSWER), impostor.context) as server:
+        client = Client(
+            server.url, ca_cert=impostor.ca_cert, username="root", password="hush-password"
+        )
+        for operation in (lambda: client.read("/k"), lambda: client.write("/k", "v")):
+            with pytest.raises(errors.EtcdTLSFailure, match=impostor.reason) as caught:
+                operation()
+            assert server.url in str(caught.value)
+        assert server.heads == []
+
+
+def test_a_whole_chain_is_accepted(tmp_path: t.Any) -> None:
+    """The same server as without its intermediate certificate, with it."""
+    authority = trustme.CA()
+    ca_cert = os.path.join(str(tmp_path), "ca.pem")
+    authority.cert_pem.write_to_path(ca_cert)
+    leaf = authority.create_child_ca().issue_cert("127.0.0.1")
+    with Hostile(says(ANSWER), _context(leaf)) as server:
+        assert Client(server.url, ca_cert=ca_cert).read("/k").node.value == "v"
+        assert len(server.heads) == 1
+
+
+def test_a_plain_answer_to_tls_is_refused() -> None:
+    """Who asked for https is not answered in the clear; what went there is a handshake only."""
+    with Deaf(says(ANSWER)) as server:
+        url = server.url.replace("http:", "https:")
+        client = Client(url, username="root", password="hush-password")
+        for operation in (lambda: client.read("/k"), lambda: client.write("/k", "v")):
+            with pytest.raises(errors.EtcdTLSFailure, match="wrong version|record layer") as caught:
+                operation()
+            assert url in str(caught.value)
+        assert server.heads
+        assert not any(BASIC in head or b"/v2/keys" in head for head in server.heads)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_out_of_tls_is_not_followed(status: int, tmp_path: t.Any) -> None:
+    """Neither to http nor to another https server; the password stays where it was meant for."""
+    authority = trustme.CA()
+    ca_cert = os.path.join(str(tmp_path), "ca.pem")
+    authority.cert_pem.write_to_path(ca_cert)
+    context = _context(authority.issue_cert("127.0.0.1"))
+    with Hostile(says(ANSWER)) as plain, Hostile(says(ANSWER), context) as other:
+        for target in (plain, other):
+            go = b"HTTP/1.1 %d Go\r\nLocation: %s/v2/keys/k\r\nConnection: close\r\n" % (
+                status,
+                target.url.encode("ascii"),
+            )
+            with Hostile(says(go + b"Content-Length: 0\r\n\r\n"), context) as server:
+                client = Client(
+                    server.url, ca_cert=ca_cert, username="root", password="hush-password"
+                )
+                for operation in (lambda: client.read("/k"), lambda: client.write("/k", "v")):
+                    with pytest.raises(errors.EtcdInvalidResponse) as caught:
+                        operation()
+                    assert "a redirect to " + target.url in str(caught.value)
+                assert [BASIC in head for head in server.heads] == [True, True]
+        assert plain.heads == other.heads == []

@@ -1,0 +1,93 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A server that is none of etcd's and answers whatever a test wants."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import typing as t
+
+from harness import wire
+
+Answering = t.Callable[[socket.socket], None]
+
+
+class Hostile:
+    """Listens on loopback, reads each request, and answers as it is told to.
+
+    Args:
+        answer: what is done with the connection once a request has come.
+        context: for TLS; a connection whose handshake fails is closed.
+
+    Attributes:
+        heads: of the requests that came.
+    """
+
+    def __init__(self, answer: Answering, context: t.Optional[ssl.SSLContext] = None) -> None:
+        self.heads: t.List[bytes] = []
+        self._answer = answer
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "%s://127.0.0.1:%d" % (
+            "http" if context is None else "https",
+            self._listener.getsockname()[1],
+        )
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Hostile:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock = self._listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError), self._secured(sock) as sock:
+            stream = wire.Stream(sock)
+            try:
+                head = wire.read_head(stream)
+                # A connection that is closed with bytes unread is reset, and its answer lost.
+                for unused in wire.request_body(stream, head):
+                    continue
+            except wire.Gone:
+                return
+            self.heads.append(head.raw)
+            self._answer(sock)
+
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        sock.settimeout(20)
+        if self._context is None:
+            return sock
+        return self._context.wrap_socket(sock, server_side=True)
+
+
+def says(*pieces: bytes) -> Answering:
+    """These bytes, and the end of the connection."""
+
+    def answer(sock: socket.socket) -> None:
+        for piece in pieces:
+            sock.sendall(piece)
+
+    return answer
+
+
+class Deaf(Hostile):
+    """Answers whatever comes, though it may be no request; `heads` has its first bytes."""
+
+    def _serve(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError), self._secured(sock) as sock:
+            self.heads.append(sock.recv(65536))
+            self._answer(sock)
