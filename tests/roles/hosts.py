@@ -26,17 +26,17 @@ from typing import Self
 
 from harness.ports import reserve
 
-NETWORK = f"10.213.{os.getpid() % 250 + 1}"
+_NETWORKS = "10.213"
 
-_INIT = """
+_INIT = r"""
 set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 cd "$1/root"
-name=$2
-shift 2
+name=$2 boot=$3
+shift 3
 for folder; do
     mkdir -p ".$folder"
     mount --rbind "$folder" ".$folder"
@@ -48,11 +48,32 @@ mkdir -p var/lib/etcd
 mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
+if [ "$boot" = systemd ]; then
+    cgroups=sys/fs/cgroup
+    mount -t sysfs sysfs sys
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+        mount -t cgroup2 cgroup2 $cgroups
+    else
+        mount -t tmpfs tmpfs $cgroups
+        mkdir $cgroups/systemd
+        mount -t cgroup -o none,name=systemd cgroup $cgroups/systemd
+    fi
+    # What a host of its own would need for its devices, its clock and its users.
+    for unit in tmpfiles-setup tmpfiles-setup-dev timesyncd udevd udev-trigger logind update-utmp \
+        pcrphase pcrphase-sysinit; do
+        ln -sf /dev/null etc/systemd/system/systemd-$unit.service
+    done
+    printf '[Unit]\nDescription=Test host\n' >etc/systemd/system/test-host.target
+fi
 hostname "$name"
 mkdir old
 pivot_root . old
 umount -l /old
 echo up >/run/up
+if [ "$boot" = systemd ]; then
+    export container=quorum
+    exec /lib/systemd/systemd --unit=test-host.target --log-target=null --show-status=false
+fi
 exec sleep infinity
 """
 
@@ -62,25 +83,47 @@ class NoNamespaces(Exception):
 
 
 class Bridge:
-    """The switch that the hosts are plugged into; the machine has the address .1 on it."""
+    """The switch that the hosts are plugged into; the machine has the address .1 on it.
+
+    Whoever has made the bridge has its network: there is one of each name, so that runs side by
+    side get networks of their own.
+    """
 
     def __init__(self) -> None:
-        self.name = f"qe{os.getpid() % 1000000}"
+        self.name = ""
+        self.network = ""
 
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
             raise NoNamespaces("only root makes network namespaces with addresses of their own")
         try:
-            _ip("link", "add", self.name, "type", "bridge")
-            _ip("addr", "add", f"{NETWORK}.1/24", "dev", self.name)
+            self._take_a_network()
+            _ip("addr", "add", f"{self.network}.1/24", "dev", self.name)
             _ip("link", "set", self.name, "up")
         except (OSError, subprocess.CalledProcessError) as exc:
             self.__exit__()
             raise NoNamespaces(f"no bridge could be made: {exc}") from exc
         return self
 
+    def _take_a_network(self) -> None:
+        addresses = _ip("-o", "-4", "addr", "show")
+        for number in range(1, 255):
+            network = f"{_NETWORKS}.{number}"
+            if f" {network}." in addresses:
+                continue
+            try:
+                _ip("link", "add", f"qe{number}", "type", "bridge")
+            except subprocess.CalledProcessError as exc:
+                if "exists" not in exc.stderr:
+                    raise
+            else:
+                self.name, self.network = f"qe{number}", network
+                return
+        raise OSError(f"all networks of {_NETWORKS}.0.0 are taken")
+
     def __exit__(self, *_unused: object) -> None:
-        subprocess.run(["ip", "link", "del", self.name], capture_output=True, check=False)
+        if self.name:
+            subprocess.run(["ip", "link", "del", self.name], capture_output=True, check=False)
 
 
 class Host:
@@ -89,8 +132,10 @@ class Host:
     config = "/etc/etcd"
 
     def __init__(self, bridge: Bridge, number: int) -> None:
+        self.systemd = False
+        """Whether systemd is the first process of the next start."""
         self.name = f"node{number}"
-        self.address = f"{NETWORK}.{number + 10}"
+        self.address = f"{bridge.network}.{number + 10}"
         self._bridge = bridge
         self._plug = f"{bridge.name}n{number}"
         self.client = f"{self.address}:2379"
@@ -104,12 +149,19 @@ class Host:
         children = Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text()
         return int(children.split()[0])
 
+    @property
+    def root(self) -> Path:
+        """Its file tree, seen from outside."""
+        return Path(f"/proc/{self.pid}/root")
+
     def start(self) -> None:
         """Start it with a file tree as new."""
-        kinds = ("--mount", "--net", "--uts", "--pid", "--ipc")
+        kinds = ("--mount", "--net", "--uts", "--pid", "--ipc", "--cgroup")
         command = ["unshare", *kinds, "--fork", "--kill-child", "sh", "-c", _INIT, "sh"]
+        boot = "systemd" if self.systemd else "none"
+        elsewhere = _on_other_disks(sys.prefix, sys.base_prefix)
         self._init = subprocess.Popen(
-            [*command, str(self._folder), self.name, *_on_other_disks(sys.prefix, sys.base_prefix)],
+            [*command, str(self._folder), self.name, boot, *elsewhere],
             start_new_session=True,
         )
         deadline = time.monotonic() + 20
@@ -127,7 +179,7 @@ class Host:
 
     def _is_up(self) -> bool:
         try:
-            return Path(f"/proc/{self.pid}/root/run/up").exists()
+            return (self.root / "run" / "up").exists()
         except (OSError, IndexError):
             return False
 
@@ -146,6 +198,17 @@ class Host:
             self._init = None
             # The kernel takes its time to find out that nobody is left at the other end.
             subprocess.run(["ip", "link", "del", self._plug], capture_output=True, check=False)
+
+    def boot_systemd(self) -> None:
+        """Start it again, bare, with systemd as its first process."""
+        self.burn()
+        self.systemd = True
+        self.start()
+        deadline = time.monotonic() + 30
+        while self.run("sh", "-c", "systemctl is-system-running || true").strip() != "running":
+            if time.monotonic() > deadline:
+                raise NoNamespaces(f"systemd does not come up in the host {self.name}")
+            time.sleep(0.2)
 
     def remove(self) -> None:
         self.burn()
@@ -213,5 +276,5 @@ def _on_other_disks(*folders: str) -> list[str]:
     return [folder for folder in dict.fromkeys(folders) if Path(folder).stat().st_dev != root]
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], capture_output=True, check=True)
+def _ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout

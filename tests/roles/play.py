@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -76,17 +77,8 @@ class Cluster:
 
     def run(self, playbook: str, *words: str, extra: Mapping[str, object] | None = None) -> Outcome:
         """Run a playbook, with variables that go before those of the inventory."""
-        inventory = self.work / "inventory.json"
-        hosts = {
-            host.name: {**host.variables(), **self.own.get(host.name, {})} for host in self.hosts
-        }
-        common = {"ansible_python_interpreter": sys.executable, **self.variables}
-        inventory.write_text(json.dumps({"etcd": {"hosts": hosts, "vars": common}}))
-        variables = self.work / "extra.json"
-        variables.write_text(json.dumps(extra or {}))
-        program = Path(sys.executable).with_name("ansible-playbook")
         ended = subprocess.run(
-            [program, "-i", inventory, "-e", f"@{variables}", HERE / f"{playbook}.yml", *words],
+            self._command(playbook, words, extra or {}),
             capture_output=True,
             text=True,
             check=False,
@@ -98,6 +90,40 @@ class Cluster:
             log.write(output)
         changed = sum(int(count) for count in _RECAP.findall(output))
         return Outcome(ended.returncode == 0, changed, _FATAL.findall(output), output)
+
+    def interrupt(self, task: str, playbook: str, *words: str) -> None:
+        """Run a playbook, and kill it when it comes to this task."""
+        with subprocess.Popen(
+            self._command(playbook, words, {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **self._settings()},
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            output = ""
+            for line in process.stdout:
+                output += line
+                if line.startswith("TASK [") and line.partition(" : ")[2].startswith(f"{task}]"):
+                    os.killpg(process.pid, signal.SIGKILL)
+                    return
+        raise Wrong(f"{playbook}.yml did not come to the task {task!r}:\n{output[-6000:]}")
+
+    def _command(
+        self, playbook: str, words: Sequence[str], extra: Mapping[str, object]
+    ) -> list[str | Path]:
+        """The command line; what it names is written first."""
+        inventory = self.work / "inventory.json"
+        hosts = {
+            host.name: {**host.variables(), **self.own.get(host.name, {})} for host in self.hosts
+        }
+        common = {"ansible_python_interpreter": sys.executable, **self.variables}
+        inventory.write_text(json.dumps({"etcd": {"hosts": hosts, "vars": common}}))
+        variables = self.work / "extra.json"
+        variables.write_text(json.dumps(extra))
+        program = Path(sys.executable).with_name("ansible-playbook")
+        return [program, "-i", inventory, "-e", f"@{variables}", HERE / f"{playbook}.yml", *words]
 
     def must(
         self, playbook: str, *words: str, extra: Mapping[str, object] | None = None

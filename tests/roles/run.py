@@ -10,30 +10,38 @@ The last line of its output says what was seen.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
-import subprocess
 import sys
-import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
-from ansible_collections.quorum.etcd.plugins.module_utils.errors import EtcdException
+from checks import (
+    Hosts,
+    begin,
+    check_members,
+    check_refused,
+    check_unchanged,
+    check_untouched,
+    client_of,
+    installed,
+    make_certificate,
+    processes,
+    restart_all,
+    step,
+)
 from harness.binaries import Binary, find
 from hosts import Bridge, Host, LoopbackHost, NoNamespaces
-from load import Load, check_all_there
-from play import HERE, Cluster, Outcome, Wrong
-
-INTERNAL_CA = HERE.parents[1] / "roles" / "server" / "files" / "internal-ca"
+from load import check_all_there
+from play import Cluster, Wrong
+from replacing import replace
+from single import discovery, settings, snapshot, systemd
 
 AnyHost = TypeVar("AnyHost", Host, LoopbackHost)
-Hosts = list[Host] | list[LoopbackHost]
 
 
 def main() -> int:
@@ -53,7 +61,8 @@ def main() -> int:
     seen = []
     try:
         for part in parts:
-            with _hosts(5, loopback=arguments.loopback) as hosts, _folder() as work:
+            loopback = arguments.loopback or part == "loopback"
+            with _hosts(5, loopback=loopback) as hosts, _folder() as work:
                 where = "network namespaces" if isinstance(hosts[0], Host) else "loopback ports"
                 print(f"==> {part}, on {where}", flush=True)
                 _PARTS[part](hosts, work, binaries)
@@ -94,46 +103,18 @@ def _started(stack: ExitStack, host: AnyHost) -> AnyHost:
     return host
 
 
-def _installed(binary: Binary, work: Path) -> dict[str, object]:
-    """The variables that install this server from an archive, which is made in `work`."""
-    archive = work / f"etcd-{binary.version}.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        tar.add(binary.path, f"etcd-v{binary.version}/etcd", filter=_executable)
-    return {
-        "etcd_server_service_manager": "process",
-        "etcd_server_install_method": "archive",
-        "etcd_server_archive": str(archive),
-        "etcd_server_archive_checksum": f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}",
-        "etcd_server_version": binary.version,
-        "etcd_server_ca_dir": str(work / "pki"),
-        "etcd_server_python_package": "",
-    }
-
-
-def _executable(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.mode, member.uid, member.gid, member.uname, member.gname = 0o755, 0, 0, "", ""
-    return member
-
-
-@contextmanager
-def _step(text: str) -> Iterator[None]:
-    start = time.monotonic()
-    yield
-    print(f"    {time.monotonic() - start:5.1f} s  {text}", flush=True)
-
-
 def _short(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Three nodes; the second run; one dead and replaced."""
-    cluster = Cluster(hosts[:3], work, _installed(binaries[0], work))
-    written = _begin(cluster)
+    cluster = Cluster(hosts[:3], work, installed(binaries[0], work))
+    written = begin(cluster)
     _replace(cluster, 2)
-    check_all_there(_client(cluster), written)
+    check_all_there(client_of(cluster), written)
 
 
 def _tls(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """A whole life with TLS and client certificates."""
     tls = {"etcd_server_tls_mode": "internal_ca", "etcd_server_config_format": "yaml"}
-    _life(Cluster(hosts[:3], work, {**_installed(binaries[0], work), **tls}), hosts)
+    _life(Cluster(hosts[:3], work, {**installed(binaries[0], work), **tls}), hosts)
 
 
 def _upgrade(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
@@ -142,114 +123,79 @@ def _upgrade(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     if oldest == newest:
         print(f"==> There is no other server than {newest.version} here: no upgrade", flush=True)
         return
-    cluster = Cluster(hosts[:3], work, _installed(oldest, work))
-    written = _begin(cluster)
-    with _step(f"etcd {oldest.version} becomes etcd {newest.version}, under a load of writes"):
-        written += _restart_all(cluster, _installed(newest, work))
-    client = _client(cluster)
+    cluster = Cluster(hosts[:3], work, installed(oldest, work))
+    written = begin(cluster)
+    with step(f"etcd {oldest.version} becomes etcd {newest.version}, under a load of writes"):
+        written += restart_all(cluster, installed(newest, work))
+    client = client_of(cluster)
     minor = newest.version.rpartition(".")[0]
     if client.version_server() != newest.version or not client.version_cluster().startswith(minor):
         raise Wrong(f"{client.version_server()} runs, in a cluster of {client.version_cluster()}")
-    with _step("the second run changes nothing"):
-        _check_unchanged(cluster)
-    with _step(f"all {len(written)} acknowledged writes are there"):
+    with step("the second run changes nothing"):
+        check_unchanged(cluster)
+    with step(f"all {len(written)} acknowledged writes are there"):
         check_all_there(client, written)
-
-
-def _restart_all(cluster: Cluster, change: dict[str, object]) -> list[str]:
-    """Change variables; all nodes are restarted, and the writes of the load are returned."""
-    before = _processes(cluster)
-    cluster.variables.update(change)
-    with Load(_client(cluster), "/load") as load:
-        cluster.must("server")
-    after = _processes(cluster)
-    if any(before[name] == after[name] for name in before):
-        raise Wrong(f"not every node was restarted: {before} before, {after} after")
-    if len(load.acknowledged) < 20:
-        raise Wrong(f"only {len(load.acknowledged)} writes were acknowledged meanwhile")
-    print(
-        f"             {len(load.acknowledged)} acknowledged, {len(load.refused)} not", flush=True
-    )
-    return load.acknowledged
 
 
 def _life(cluster: Cluster, hosts: Hosts) -> None:
     """From three bare hosts on, through all that a cluster sees; nothing acknowledged is lost."""
-    with _step("check mode touches nothing"):
+    with step("check mode touches nothing"):
         cluster.must("server", "--check")
-        _check_untouched(cluster)
-    written = _begin(cluster)
-    with _step("two hosts more in the group: both join"):
+        check_untouched(cluster)
+    written = begin(cluster)
+    with step("two hosts more in the group: both join"):
         cluster.hosts = hosts
         cluster.must("server")
-        _check_members(cluster, 5)
+        check_members(cluster, 5)
     cluster.write(["/grown/0", "/grown/1"])
     written += ["/grown/0", "/grown/1"]
     _replace(cluster, 3)
-    with _step("replace_member leaves a healthy node alone"):
+    with step("replace_member leaves a healthy node alone"):
         outcome = cluster.must("replace_member", "--limit", cluster.hosts[3].name)
         if outcome.changed:
             raise Wrong(f"it changed something:\n{outcome.output[-6000:]}")
     change = {"etcd_server_heartbeat_interval": 120, "etcd_server_election_timeout": 1200}
-    with _step("changed settings: every node is restarted, under a load of writes"):
-        written += _restart_all(cluster, change)
-    after = _processes(cluster)
-    with _step("a host marked for removal: it leaves, and nothing else is restarted"):
+    with step("changed settings: every node is restarted, under a load of writes"):
+        written += restart_all(cluster, change)
+    after = processes(cluster)
+    with step("a host marked for removal: it leaves, and nothing else is restarted"):
         cluster.own["node5"] = {"etcd_server_state": "absent"}
         cluster.must("server")
-        _check_members(cluster, 4)
-        now = _processes(cluster)
+        check_members(cluster, 4)
+        now = processes(cluster)
         if now.pop("node5") or any(now[name] != after[name] for name in now):
             raise Wrong(f"others than node5 were touched: {after} before, {now} after")
-    with _step("the second run changes nothing"):
-        _check_unchanged(cluster)
-    with _step(f"all {len(written)} acknowledged writes are there"):
-        check_all_there(_client(cluster), written)
-
-
-def _begin(cluster: Cluster) -> list[str]:
-    """Three bare hosts become a cluster that holds two keys."""
-    with _step("three bare hosts become a cluster"):
-        cluster.must("server")
-        _check_members(cluster, 3)
-    if cluster.encrypted:
-        _check_certificates_are_asked_for(cluster)
-    with _step("keys are written through etcd_key"):
-        cluster.write(["/begin/0", "/begin/1"])
-    with _step("the second run changes nothing"):
-        _check_unchanged(cluster)
-    return ["/begin/0", "/begin/1"]
+    with step("the second run changes nothing"):
+        check_unchanged(cluster)
+    with step(f"all {len(written)} acknowledged writes are there"):
+        check_all_there(client_of(cluster), written)
 
 
 def _replace(cluster: Cluster, index: int) -> None:
     """A host dies with its disk; another one gets its name, and the role."""
     host = cluster.hosts[index]
-    with _step(f"{host.name} dies with its files, and is replaced"):
+    with step(f"{host.name} dies with its files, and is replaced"):
         size = len(cluster.hosts)
-        before = {member.id for member in _client(cluster).members()}
+        before = {member.id for member in client_of(cluster).members()}
         host.burn()
         host.start()
         cluster.must("replace_member", "--limit", host.name)
-        _check_members(cluster, size)
-        after = {member.id for member in _client(cluster).members()}
+        check_members(cluster, size)
+        after = {member.id for member in client_of(cluster).members()}
         if len(before - after) != 1:
             raise Wrong(f"the member of {host.name} is the old one: {before} before, {after} after")
 
 
 def _refusals(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Each wrong setting ends with its sentence, and with nothing started."""
-    cluster = Cluster(hosts[:3], work, _installed(binaries[0], work))
+    cluster = Cluster(hosts[:3], work, installed(binaries[0], work))
     first = cluster.hosts[0]
-    named = ",".join(
-        f"{host.name}=http://{host.variables()['ansible_host']}:"
-        f"{host.variables().get('etcd_server_peer_port', 2380)}"
-        for host in cluster.hosts[:2]
-    )
     stranger = _certificate_of_another(cluster)
     no_checksum = {"etcd_server_archive_checksum": ""}
     other_checksum = {"etcd_server_archive_checksum": "sha256:" + "0" * 64}
     no_v2 = {"etcd_server_version": "3.6.0"}
-    unknown = {"etcd_server_initial_cluster": f"{named},node3=http://nowhere.invalid:2380"}
+    mine = f"{_initial_cluster(cluster.hosts[:2])},node3=http://nowhere.invalid:2380"
+    strange = f"{_initial_cluster(cluster.hosts)},node9=http://nowhere.invalid:2380"
     rows: list[tuple[str, dict[str, object], str]] = [
         (
             "a bad URL",
@@ -257,9 +203,14 @@ def _refusals(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
             "is no URL that etcd can",
         ),
         (
+            "an initial cluster without this node",
+            {"etcd_server_initial_cluster": mine},
+            "must be NAME=URL,NAME=URL and name this node as node3=http://",
+        ),
+        (
             "an unknown host in the initial cluster",
-            unknown,
-            "node3=|cannot resolve nowhere.invalid",
+            {"etcd_server_initial_cluster": strange},
+            "cannot resolve nowhere.invalid, of the initial cluster",
         ),
         ("a certificate of another host", stranger, "is not for .*subject alternative name"),
         ("an archive without checksum", no_checksum, "nothing is installed unchecked"),
@@ -271,34 +222,34 @@ def _refusals(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
             {"etcd_server_settings": {"no-such": 1}},
             "no setting no-such",
         ),
-        ("a setting made twice", {"etcd_server_settings": {"name": "x"}}, "variables of its own"),
+        (
+            "a setting made twice",
+            {"etcd_server_settings": {"election-timeout": 100}},
+            "variables of its own",
+        ),
     ]
     for title, wrong, sentence in rows:
-        with _step(f"{title} stops before a service is touched"):
+        with step(f"{title} stops before a service is touched"):
             outcome = cluster.run("server", extra=wrong)
-            _check_refused(outcome, sentence)
-            _check_untouched(cluster)
-    with _step("a bad URL of one host stops all"):
+            check_refused(outcome, sentence)
+            check_untouched(cluster)
+    with step("a bad URL of one host stops all"):
         cluster.own[first.name] = {"etcd_server_advertise_peer_urls": ["ftp://x:1"]}
-        _check_refused(cluster.run("server"), "ftp://x:1 is no URL that etcd can")
-        _check_untouched(cluster)
+        check_refused(cluster.run("server"), "ftp://x:1 is no URL that etcd can")
+        check_untouched(cluster)
 
 
-def _check_refused(outcome: Outcome, sentence: str) -> None:
-    if outcome.passed:
-        raise Wrong("the playbook passed")
-    others = [text for text in outcome.refusals if not re.search(sentence, text)]
-    if others or not outcome.refusals:
-        raise Wrong(
-            f"there is no refusal with {sentence!r}, or others too:\n{outcome.output[-6000:]}"
-        )
+def _initial_cluster(hosts: Hosts) -> str:
+    """What the role would make of these hosts, without TLS."""
+    return ",".join(
+        f"{host.name}=http://{host.address}:{host.variables().get('etcd_server_peer_port', 2380)}"
+        for host in hosts
+    )
 
 
 def _certificate_of_another(cluster: Cluster) -> dict[str, object]:
     folder = cluster.work / "another"
-    subprocess.run([INTERNAL_CA, "authority", folder, "30"], check=True, capture_output=True)
-    words = ("30", "1", "stranger", "DNS:stranger.example")
-    subprocess.run([INTERNAL_CA, "node", folder, *words], check=True, capture_output=True)
+    make_certificate(folder, "stranger", "DNS:stranger.example")
     return {
         "etcd_server_tls_mode": "files",
         "etcd_server_tls_ca": str(folder / "ca.pem"),
@@ -307,70 +258,18 @@ def _certificate_of_another(cluster: Cluster) -> dict[str, object]:
     }
 
 
-def _processes(cluster: Cluster) -> dict[str, str]:
-    """What etcd-process knows of the process on each host; empty where none was started."""
-    command = "cat {}/etcd.pid 2>/dev/null || true"
-    return {
-        host.name: _alive(host.run("sh", "-c", command.format(host.config)), host)
-        for host in cluster.hosts
-    }
-
-
-def _alive(noted: str, host: Host | LoopbackHost) -> str:
-    """The noted process, if it is there."""
-    if not noted.strip():
-        return ""
-    there = host.run("sh", "-c", f"test -d /proc/{noted.split()[0]} && echo yes || true")
-    return noted.strip() if there.strip() else ""
-
-
-def _check_untouched(cluster: Cluster) -> None:
-    """No host has a process of the role, or something that starts one."""
-    for host in cluster.hosts:
-        for name in ("etcd.pid", "etcd-process", "initial.json"):
-            there = host.run("sh", "-c", f"test -e {host.config}/{name} && echo yes || true")
-            if there.strip():
-                raise Wrong(f"{host.name} has {host.config}/{name}")
-
-
-def _check_unchanged(cluster: Cluster) -> None:
-    outcome = cluster.must("server")
-    if outcome.changed:
-        raise Wrong(f"the second run changed something:\n{outcome.output[-6000:]}")
-
-
-def _client(cluster: Cluster) -> Client:
-    return Client(cluster.endpoints, **cluster.credentials)
-
-
-def _check_members(cluster: Cluster, count: int) -> None:
-    client = _client(cluster)
-    members = client.members()
-    names = sorted(member.name for member in members)
-    if len(members) != count or len(set(names)) != count:
-        raise Wrong(f"the members are {names}, and not {count}")
-    gone = {name for name, own in cluster.own.items() if own.get("etcd_server_state") == "absent"}
-    for host, endpoint in zip(cluster.hosts, cluster.endpoints, strict=True):
-        if host.name not in gone and not _answers(Client(endpoint, **cluster.credentials).members):
-            raise Wrong(f"{host.name} does not answer at {endpoint}")
-
-
-def _check_certificates_are_asked_for(cluster: Cluster) -> None:
-    with _step("without a client certificate there is no answer"):
-        stranger = Client(cluster.endpoints, ca_cert=str(cluster.pki / "ca.pem"), total_timeout=5)
-        if _answers(stranger.members):
-            raise Wrong("the cluster answers clients without a certificate")
-
-
-def _answers(ask: Callable[[], object]) -> bool:
-    try:
-        ask()
-    except EtcdException:
-        return False
-    return True
-
-
-_PARTS = {"short": _short, "refusals": _refusals, "tls": _tls, "upgrade": _upgrade}
+_PARTS = {
+    "short": _short,
+    "loopback": _short,
+    "refusals": _refusals,
+    "settings": settings,
+    "discovery": discovery,
+    "systemd": systemd,
+    "snapshot": snapshot,
+    "replace": replace,
+    "tls": _tls,
+    "upgrade": _upgrade,
+}
 
 
 if __name__ == "__main__":
