@@ -37,6 +37,9 @@ FINAL = "the state at the end is not what the events lead to"
 #: for it to be said that it could have been asked.
 _AROUND = 1.0
 
+#: Events that a server remembers, less some for those that nobody was told of.
+_REMEMBERED = 900
+
 _Identity = t.Tuple[str, str, t.Any]
 
 
@@ -49,7 +52,7 @@ def check(history: History) -> t.List[Violation]:
     found += _orders(history.operations, acknowledged)
     found += _reads(history.operations, states, acknowledged)
     found += _unchanged(history.operations, states, acknowledged)
-    found += _in_reach(history.operations)
+    found += _in_reach(history.operations, acknowledged)
     for watched in history.watched:
         found += _watch(watched, history.events)
     for key in history.counters:
@@ -179,15 +182,23 @@ def _unchanged(
                 yield Violation(NOT_UNCHANGED, "%s; it was %s" % (one, sorted(map(str, values))))
 
 
-def _in_reach(operations: t.Sequence[Operation]) -> t.Iterator[Violation]:
-    """Whether others got their answers just before and just after somebody gave up."""
+def _in_reach(
+    operations: t.Sequence[Operation], acknowledged: _Acknowledged
+) -> t.Iterator[Violation]:
+    """Whether others got their answers just before and just after somebody gave up.
+
+    Unless so much had happened meanwhile that no server remembers.
+    """
     reads = [one for one in operations if one.kind is Kind.READ and one.outcome is Outcome.DONE]
     for one in operations:
         if one.outcome is not Outcome.UNKNOWN or not one.settles:
             continue
-        before = [r for r in reads if one.ended - _AROUND <= r.began and r.ended <= one.ended]
-        after = [r for r in reads if one.ended <= r.began and r.ended <= one.ended + _AROUND]
-        if before and after and before[0].began >= one.began:
+        happened = acknowledged.before(one.ended) - acknowledged.before(one.began)
+        since = max(one.began, one.ended - _AROUND)
+        before = [read for read in reads if since <= read.began and read.ended <= one.ended]
+        until = one.ended + _AROUND
+        after = [read for read in reads if one.ended <= read.began and read.ended <= until]
+        if before and after and happened < _REMEMBERED:
             yield Violation(IN_REACH, "%s; %s; %s" % (one, before[0], after[0]))
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes wrong meanwhile: members that die or stall, and answers that are lost on the way."""
+"""What goes wrong meanwhile: members, their network and their disks, and answers on the way."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from harness import Cluster, FaultProxy, HarnessError, Member
 
+from .network import Network, SpacedCluster
+
 #: Seconds that a fault lasts, and that the cluster is left alone after it.
 _LASTS = (0.5, 2.5)
 _REST = (0.5, 2.0)
@@ -21,11 +23,16 @@ _REST = (0.5, 2.0)
 class Nemesis:
     """Faults one after the other, chosen by the seed.
 
+    Args:
+        network: of the cluster, if it has one of its own.
+
     Attributes:
         injected: how often each fault was injected.
     """
 
-    def __init__(self, seed: str, cluster: Cluster, proxies: list[FaultProxy]) -> None:
+    def __init__(
+        self, seed: str, cluster: Cluster, proxies: list[FaultProxy], network: Network | None
+    ) -> None:
         self._random = random.Random(f"{seed} nemesis")
         self._cluster = cluster
         self._proxies = proxies
@@ -42,6 +49,13 @@ class Nemesis:
             "requests are late": lambda: self._on_the_way("delay", delay=0.5),
             "answers break off": lambda: self._on_the_way("truncate"),
         }
+        if network is not None and isinstance(cluster, SpacedCluster):
+            self._faults |= {
+                "the leader is cut off": lambda: self._cut(network, self._leader()),
+                "a member is cut off": lambda: self._cut(network, self._any()),
+                "a link loses packets": lambda: self._flap(network, self._any()),
+                "a disk is full": lambda: self._fill(cluster, self._any()),
+            }
 
     def run(self, seconds: float) -> None:
         """Each fault at least once if there is time, in an order of its own."""
@@ -80,6 +94,26 @@ class Nemesis:
         member.pause()
         self._last()
         member.resume()
+
+    def _cut(self, network: Network, member: Member) -> None:
+        with network.cut(member.name):
+            self._last()
+
+    def _flap(self, network: Network, member: Member) -> None:
+        """A link that is down every now and then loses what is on its way."""
+        for unused in range(self._random.randint(5, 15)):
+            with network.cut(member.name):
+                time.sleep(self._random.uniform(0.01, 0.1))
+            time.sleep(self._random.uniform(0.01, 0.2))
+
+    def _fill(self, cluster: SpacedCluster, member: Member) -> None:
+        """A member whose disk is full ends when it is to write a snapshot."""
+        filler = cluster.fill_disk(member)
+        self._last()
+        filler.unlink()
+        if member.pid is None:
+            member.kill()
+            member.start()
 
     def _on_the_way(self, mode: str, **about: float) -> None:
         for proxy in self._proxies:

@@ -28,7 +28,7 @@ class Observer:
         last: the key whose event is the last one.
 
     Attributes:
-        gaps: what was missed because a server had forgotten it; there must be none.
+        gaps: of each member, the indexes that it had forgotten: after the first, up to the second.
         disagreements: indexes at which two servers tell different events; there must be none.
     """
 
@@ -37,7 +37,7 @@ class Observer:
         self._last = last
         self._lock = threading.Lock()
         self._events: dict[int, Event] = {}
-        self.gaps: list[str] = []
+        self.gaps: dict[str, list[tuple[int, int]]] = {endpoint: [] for endpoint in endpoints}
         self.disagreements: list[str] = []
         self._threads = [
             threading.Thread(target=self._follow, args=(endpoint,), daemon=True)
@@ -59,6 +59,16 @@ class Observer:
                 raise RuntimeError(f"{thread.name} has not told all of its events")
         return tuple(self._events[index] for index in sorted(self._events))
 
+    def missed(self) -> list[tuple[int, int]]:
+        """What no member has told."""
+        first, *others = self.gaps.values()
+        left = first
+        for gaps in others:
+            left = [
+                (max(a, c), min(b, d)) for a, b in left for c, d in gaps if max(a, c) < min(b, d)
+            ]
+        return left
+
     def _follow(self, endpoint: str) -> None:
         threading.current_thread().name = endpoint
         index = 1
@@ -67,8 +77,8 @@ class Observer:
             if answer is None:
                 time.sleep(_PAUSE)
             elif answer.get("errorCode") == _CLEARED:
-                self.gaps.append(f"{endpoint} has forgotten what came after {index}")
-                index = int(answer["index"]) + 1
+                since, index = index - 1, int(answer["index"]) + 1
+                self.gaps[endpoint].append((since, index - 1))
             elif "node" in answer:
                 index = int(answer["node"]["modifiedIndex"]) + 1
                 event = to_event(answer["action"], answer["node"], answer.get("prevNode"))

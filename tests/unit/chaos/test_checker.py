@@ -96,6 +96,14 @@ RIGHT = {
     "unknown, and nobody got an answer": history(
         [write("a", 1, 9, UNKNOWN, settles=True), read(None, 1, 2, 4), read(None, 12, 13, 4)], ()
     ),
+    "unknown, and nobody remembers": history(
+        [
+            write("a", 1, 9, UNKNOWN, settles=True),
+            read(None, 8.5, 8.6, 1500),
+            read(None, 9.1, 9.2, 1500),
+        ],
+        (),
+    ),
     "unknown, of one that does not ask": history(
         [write("a", 1, 9, UNKNOWN), read(None, 8.5, 8.6, 4), read(None, 9.1, 9.2, 4)], ()
     ),

@@ -1,0 +1,160 @@
+# Copyright the quorum.etcd contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A network for a cluster: a bridge, and a namespace with an address for each member.
+
+A member's link can be cut, and a member's disk, which is a file system in memory, can be filled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from harness import Cluster, Member
+from harness.ports import HOST
+
+#: Of a member's file system: what etcd writes ahead takes some 128 MB of it.
+_DISK = "size=256m"
+
+_SETTINGS = (
+    # A disk that is full shows when a snapshot is written, so that has to be soon.
+    "--snapshot-count=500",
+)
+
+
+class NoNetwork(Exception):
+    """This machine, or this user, makes no network namespaces; the message says why."""
+
+
+class Network:
+    """The bridge and the namespaces, for members with the names m1 to m250."""
+
+    def __init__(self) -> None:
+        self._bridge = f"qc{os.getpid() % 1000000}"
+        self._net = ""
+        self._spaces: list[str] = []
+
+    def __enter__(self) -> Self:
+        if os.geteuid() != 0:
+            raise NoNetwork("only root makes network namespaces with addresses of their own")
+        try:
+            _ip("link", "add", self._bridge, "type", "bridge")
+            self._net = _free_net()
+            _ip("addr", "add", f"{self._net}.1/24", "dev", self._bridge)
+            _ip("link", "set", self._bridge, "up")
+            self.plug("m1")
+        except (OSError, subprocess.CalledProcessError) as exc:
+            self.__exit__()
+            raise NoNetwork(f"no network could be made: {exc}") from exc
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        for space in self._spaces:
+            _try("ip", "netns", "del", space)
+        _try("ip", "link", "del", self._bridge)
+
+    def space(self, member: str) -> str:
+        """Name of the namespace of a member."""
+        return f"{self._bridge}{member}"
+
+    def address(self, member: str) -> str:
+        """Address of a member."""
+        return f"{self._net}.{int(member[1:]) + 1}"
+
+    def plug(self, member: str) -> None:
+        """Make the namespace of a member, if there is none yet."""
+        space = self.space(member)
+        if space in self._spaces:
+            return
+        self._spaces.append(space)
+        _ip("netns", "add", space)
+        _ip("link", "add", space, "type", "veth", "peer", "name", "eth0", "netns", space)
+        _ip("link", "set", space, "master", self._bridge, "up")
+        for command in (
+            ("link", "set", "lo", "up"),
+            ("addr", "add", f"{self.address(member)}/24", "dev", "eth0"),
+            ("link", "set", "eth0", "up"),
+        ):
+            _ip("-n", space, *command)
+
+    @contextlib.contextmanager
+    def cut(self, member: str) -> Iterator[None]:
+        """Nothing comes from or to the member meanwhile."""
+        _ip("link", "set", self.space(member), "down")
+        try:
+            yield
+        finally:
+            _ip("link", "set", self.space(member), "up")
+
+
+class SpacedCluster(Cluster):
+    """A cluster whose members live in the namespaces of a network, each with a disk of its own."""
+
+    def __init__(self, network: Network, *arguments: Any, **others: Any) -> None:
+        super().__init__(*arguments, extra_args=_SETTINGS, **others)
+        self._network = network
+
+    def stop(self) -> None:
+        """As that of every cluster; the disks go before the folder does."""
+        for member in self.members:
+            member.kill()
+            _try("umount", "--lazy", member.data_dir)
+        super().stop()
+
+    def fill_disk(self, member: Member) -> Path:
+        """Leave nothing free on a member's disk; its disk is as before when the file is removed."""
+        filler = Path(member.data_dir, "filler")
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 20))
+        return filler
+
+    def _make_member(
+        self, name: str, port: int, peer_url: str, initial_cluster: str, *rest: Any, **others: Any
+    ) -> Member:
+        member = super()._make_member(name, port, peer_url, initial_cluster, *rest, **others)
+        self._network.plug(name)
+        address = self._network.address(name)
+        pairs = [pair.split("=", 1) for pair in initial_cluster.split(",")]
+        everybody = ",".join(
+            f"{other}={url.replace(HOST, self._network.address(other))}" for other, url in pairs
+        )
+        member.command = [
+            *("ip", "netns", "exec", self._network.space(name)),
+            *(
+                f"--initial-cluster={everybody}"
+                if option.startswith("--initial-cluster=")
+                else option.replace(HOST, address)
+                for option in member.command
+            ),
+        ]
+        member.endpoint = member.endpoint.replace(HOST, address)
+        member.peer_url = member.peer_url.replace(HOST, address)
+        Path(member.data_dir).mkdir(mode=0o700)
+        mount = ("mount", "-t", "tmpfs", "-o", f"{_DISK},mode=0700", "tmpfs", member.data_dir)
+        subprocess.run(mount, check=True)
+        return member
+
+
+def _free_net() -> str:
+    """The first three bytes of a network that this machine has no address in."""
+    taken = subprocess.run(["ip", "-4", "addr"], capture_output=True, text=True, check=True).stdout
+    for number in range(1, 250):
+        net = f"10.214.{number}"
+        if f" {net}." not in taken:
+            return net
+    raise OSError("all networks from 10.214.1.0/24 to 10.214.249.0/24 are taken")
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], capture_output=True, check=True)
+
+
+def _try(*command: str) -> None:
+    subprocess.run(command, capture_output=True, check=False)
