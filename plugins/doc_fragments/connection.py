@@ -39,6 +39,8 @@ options:
     description:
       - Use http members that DNS names also where it names https members, or where it could not be
         asked for them. Otherwise they are left out, with a warning.
+      - Where O(protocol=https), O(ca_cert) or O(client_cert) ask for TLS, http members are left out even
+        if there are no others.
     type: bool
     default: false
   port:

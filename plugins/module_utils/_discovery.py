@@ -45,6 +45,7 @@ def discover(
     *,
     name: t.Optional[str],
     allow_insecure: bool,
+    tls_wanted: bool,
     resolve: Resolve,
     choose: t.Callable[[int], int],
     warn: t.Callable[[str], None],
@@ -53,8 +54,10 @@ def discover(
 
     Args:
         name: suffix of the service, where one domain publishes several clusters.
-        allow_insecure: whether http endpoints are used where https ones exist too, and where it
-            could not be learnt whether some exist.
+        allow_insecure: whether http endpoints are used where https ones exist too, where it could
+            not be learnt whether some exist, and where TLS is wanted.
+        tls_wanted: whether the settings speak of TLS. Whoever can forge an answer of DNS that there
+            are no https endpoints would otherwise switch it off.
         resolve: SRV records of a name; raises NoSuchRecord or LookupFailed.
         choose: a random whole number from 0 up to and including its argument.
         warn: is told in a sentence when http endpoints are dropped.
@@ -89,6 +92,12 @@ def discover(
         warn(
             "DNS discovery for %s: %d http endpoints are not used, because https endpoints exist;"
             " set srv_allow_insecure to use them as well" % (domain, len(plain))
+        )
+        plain = []
+    elif plain and tls_wanted and not allow_insecure:
+        said.append(
+            "%d http endpoints are not used, because TLS is asked for (protocol, ca_cert or"
+            " client_cert); set srv_allow_insecure to use them" % len(plain)
         )
         plain = []
     if not secure and not plain:

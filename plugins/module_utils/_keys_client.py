@@ -119,6 +119,7 @@ class KeysClient(KeysApi):
                 domain,
                 name=srv_name,
                 allow_insecure=srv_allow_insecure,
+                tls_wanted=protocol == "https" or not (ca_cert is None and client_cert is None),
                 resolve=_discovery.system_resolve(timeout, resolver),
                 choose=_discovery.random_up_to,
                 warn=warn,

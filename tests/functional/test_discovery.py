@@ -16,6 +16,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from harness import Certs, Cluster, ports
 from harness.dnsserver import DnsServer, Srv
+from hostile import Hostile, says
 
 PLAIN = "_etcd-client._tcp.etcd.test"
 SECURE = "_etcd-client-ssl._tcp.etcd.test"
@@ -106,6 +107,22 @@ def test_http_is_dropped_where_https_is(
     both = finder.client(srv_allow_insecure=True, **files)
     assert [urlsplit(url).scheme for url in both.endpoints()] == ["https", "http"]
     assert finder.warnings == []
+
+
+@pytest.mark.parametrize("asked", ["protocol", "ca_cert"])
+def test_a_password_for_tls_is_not_sent_to_http_members(
+    asked: str, dns_server: DnsServer, finder: Finder, pem: Certs
+) -> None:
+    """Where DNS says that there are no others, which somebody may have forged, either."""
+    with Hostile(says(b"")) as server:
+        dns_server.set_records({PLAIN: [_srv(server.url)]})
+        tls = {"protocol": "https"} if asked == "protocol" else {"ca_cert": pem.ca_cert}
+        client = finder.client(username="root", password="hush-password", **tls)
+        for operation in (lambda: client.read("/k"), lambda: client.write("/k", "v")):
+            with pytest.raises(errors.EtcdDiscoveryFailed, match="srv_allow_insecure") as caught:
+                operation()
+            assert "hush" not in str(caught.value)
+        assert server.heads == []
 
 
 def test_name_suffix(dns_server: DnsServer, finder: Finder, single: Cluster, key: str) -> None:

@@ -210,7 +210,7 @@ says = st.one_of(
 )
 
 
-def check_discovery(secure, plain, allow_insecure, choose):
+def check_discovery(secure, plain, allow_insecure, tls_wanted, choose):
     said = {"_etcd-client-ssl._tcp.example": secure, "_etcd-client._tcp.example": plain}
 
     def resolve(name):
@@ -224,6 +224,7 @@ def check_discovery(secure, plain, allow_insecure, choose):
             "example",
             name=None,
             allow_insecure=allow_insecure,
+            tls_wanted=tls_wanted,
             resolve=resolve,
             choose=choose,
             warn=warnings.append,
@@ -242,6 +243,7 @@ def check_discovery(secure, plain, allow_insecure, choose):
         assert not isinstance(secure, _discovery.LookupFailed)
         if "https" in schemes:
             assert len(warnings) == ("http" in schemes)
+        if "https" in schemes or tls_wanted:
             published = {one for one in published if one[0] == "https"}
     assert len(found) == len(set(found))
     assert set(found) == published
@@ -249,18 +251,23 @@ def check_discovery(secure, plain, allow_insecure, choose):
 
 @pytest.mark.parametrize("answers", CORPUS["srv"])
 @pytest.mark.parametrize("allow_insecure", [True, False])
-def test_discovery_of_the_corpus(answers, allow_insecure):
+@pytest.mark.parametrize("tls_wanted", [True, False])
+def test_discovery_of_the_corpus(answers, allow_insecure, tls_wanted):
     answers = [_discovery.Srv(*one) for one in answers]
-    check_discovery(answers, answers, allow_insecure, lambda highest: highest)
-    check_discovery(_discovery.LookupFailed("x"), answers, allow_insecure, lambda highest: 0)
+    check_discovery(answers, answers, allow_insecure, tls_wanted, lambda highest: highest)
+    check_discovery(
+        _discovery.LookupFailed("x"), answers, allow_insecure, tls_wanted, lambda highest: 0
+    )
 
 
 @some
-@given(says, says, st.booleans(), st.randoms(use_true_random=False))
+@given(says, says, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_discovery_finds_what_was_published_and_never_drops_tls_silently(
-    secure, plain, allow_insecure, random
+    secure, plain, allow_insecure, tls_wanted, random
 ):
-    check_discovery(secure, plain, allow_insecure, lambda highest: random.randint(0, highest))
+    check_discovery(
+        secure, plain, allow_insecure, tls_wanted, lambda highest: random.randint(0, highest)
+    )
 
 
 # -- what servers answer ---------------------------------------------------------------------------

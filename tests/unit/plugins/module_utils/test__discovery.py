@@ -33,11 +33,19 @@ class Dns:
             raise answer
         return answer
 
-    def urls(self, domain="example.com", name=None, allow_insecure=False, choose=lambda high: 0):
+    def urls(
+        self,
+        domain="example.com",
+        name=None,
+        allow_insecure=False,
+        tls_wanted=False,
+        choose=lambda high: 0,
+    ):
         found = discover(
             domain,
             name=name,
             allow_insecure=allow_insecure,
+            tls_wanted=tls_wanted,
             resolve=self.resolve,
             choose=choose,
             warn=self.warnings.append,
@@ -65,6 +73,14 @@ def test_http_endpoints_are_used_where_there_are_no_others():
     dns = Dns({PLAIN: [srv("a.example.com.")]})
     assert dns.urls() == ["http://a.example.com:2379"]
     assert dns.warnings == []
+
+
+def test_http_endpoints_are_not_used_where_tls_is_wanted():
+    dns = Dns({PLAIN: [srv("a.example.com."), srv("b.example.com.")]})
+    said = dns.fail(tls_wanted=True)
+    assert "2 http endpoints are not used" in said
+    assert "set srv_allow_insecure" in said
+    assert dns.urls(tls_wanted=True, allow_insecure=True)[0].startswith("http://")
 
 
 @pytest.mark.parametrize("domain", ["example.com", "example.com.", ".example.com"])
