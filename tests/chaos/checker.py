@@ -22,6 +22,7 @@ from .history import Event, History, Kind, Operation, Outcome, Violation, Watche
 LOST = "an acknowledged write is lost"
 TWICE = "a write was carried out twice"
 DONE_AFTER_ALL = "what was reported as not done, or as nothing to do, was done"
+NOBODYS = "something was done that nobody was to do"
 WRONG_INDEX = "an event is not where its writer was told it is"
 ORDER = "a write that ended before another one began comes after it"
 STALE = "a quorum read is older than a write that was acknowledged before it began"
@@ -123,8 +124,10 @@ def _effects(history: History) -> t.Iterator[Violation]:
     for operation in history.operations:
         if operation.kind in (Kind.WRITE, Kind.DELETE):
             said[_identity(operation)].append(operation)
+    for identity in events.keys() - said.keys():
+        yield Violation(NOBODYS, str(events[identity][0]))
     for identity, operations in said.items():
-        happened = events[identity]
+        happened = events.get(identity, [])
         done = [one for one in operations if one.outcome is Outcome.DONE]
         unknown = [one for one in operations if one.outcome is Outcome.UNKNOWN]
         others = len(operations) - len(done) - len(unknown)

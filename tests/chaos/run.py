@@ -76,7 +76,7 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
             return Client(urls, connect_timeout=0.5, timeout=8.0, total_timeout=20.0)
 
         quiet = Client(cluster.endpoints)
-        quiet.write(f"{ROOT}/first", "first")
+        own = [_write(quiet, f"{ROOT}/first", "first")]
         observer = Observer(cluster.endpoints, ROOT, LAST)
         load = Load(arguments.seed, make_client)
         nemesis = Nemesis(arguments.seed, cluster, proxies, network)
@@ -87,17 +87,26 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
         cluster.wait_healthy(_SETTLED)
         # What was given up on may still be carried out, and keys with a TTL go.
         time.sleep(3.0)
-        quiet.write(LAST, "last")
+        own.append(_write(quiet, LAST, "last"))
         final = dict(leaves(quiet.read(ROOT, recursive=True, quorum=True)))
         events = observer.finish(_SETTLED)
         load.join(_SETTLED)
-    history = History(tuple(load.operations), events, final, tuple(load.watched), (COUNTER,))
+    history = History((*load.operations, *own), events, final, tuple(load.watched), (COUNTER,))
     broken = [
         *[Violation("an exception that nobody expects", text) for text in load.faults],
         *[Violation("the observer missed events", str(gap)) for gap in observer.missed()],
         *[Violation("two servers tell different events", text) for text in observer.disagreements],
     ]
     return _figures(history, nemesis), broken + check(history)
+
+
+def _write(client: Client, key: str, value: str) -> Operation:
+    """What the run itself writes, which the checker has to know of as well."""
+    began = time.monotonic()
+    index = client.write(key, value).node.modified_index
+    return Operation(
+        "run", Kind.WRITE, key, began, time.monotonic(), Outcome.DONE, value=value, index=index
+    )
 
 
 def _figures(history: History, nemesis: Nemesis) -> str:

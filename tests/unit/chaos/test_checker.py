@@ -136,6 +136,15 @@ WRONG = {
             [EVENTS[0], Event(6, "/c/k", "a", 5)],
         ),
     ),
+    "a write to a key that nobody was to write": (
+        checker.NOBODYS,
+        history(OPERATIONS, (*EVENTS, Event(10, "/c/other", "a"))),
+    ),
+    "a write of a value that nobody gave": (
+        checker.NOBODYS,
+        history(OPERATIONS[:1], (EVENTS[0], Event(6, "/c/k", "b", 5))),
+    ),
+    "a deletion that nobody asked for": (checker.NOBODYS, history(OPERATIONS[:2], EVENTS)),
     "another index": (
         checker.WRONG_INDEX,
         history([write("a", 1, 2, index=6)], EVENTS[:1]),
