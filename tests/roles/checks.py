@@ -130,11 +130,12 @@ def pid_of(host: Host | LoopbackHost) -> int:
 
 
 def alive(noted: str, host: Host | LoopbackHost) -> str:
-    """The noted process, if it is there."""
+    """The noted process, if it is there; one that has ended and that nobody waits for is not."""
     if not noted.strip():
         return ""
-    there = host.run("sh", "-c", f"test -d /proc/{noted.split()[0]} && echo yes || true")
-    return noted.strip() if there.strip() else ""
+    status = f"/proc/{noted.split()[0]}/status"
+    state = host.run("sh", "-c", f"grep ^State: {status} 2>/dev/null || true").split()
+    return noted.strip() if state and state[1] != "Z" else ""
 
 
 def check_refused(outcome: Outcome, sentence: str) -> None:
