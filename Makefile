@@ -8,6 +8,7 @@ SECTIONS ?=
 PARTS ?=
 SEED ?=
 TIME ?= 60
+MEMBERS ?= 3
 
 # Relative, so that the checkout may lie in a folder with blanks in its name.
 VENV := .venv
@@ -38,8 +39,8 @@ roles: prerequisites $(VENV)/.done tree ## Run the roles over hosts of our own, 
 	@PYTHONPATH="$(TREE):$(CURDIR)/tests" ANSIBLE_COLLECTIONS_PATH="$(TREE)" \
 	"$(VENV)/bin/python" tests/roles/run.py $(PARTS)
 
-chaos: prerequisites $(VENV)/.done tree ## Break clusters under load and check all that clients are told (make chaos SEED=7 TIME=300)
-	@PYTHONPATH="$(TREE):$(CURDIR)/tests" "$(VENV)/bin/python" -m chaos.run --seconds $(TIME) $(if $(SEED),--seed $(SEED))
+chaos: prerequisites $(VENV)/.done tree ## Break clusters under load and check all that clients are told (make chaos SEED=7 TIME=300 MEMBERS=5)
+	@PYTHONPATH="$(TREE):$(CURDIR)/tests" "$(VENV)/bin/python" -m chaos.run --seconds $(TIME) --members $(MEMBERS) $(if $(SEED),--seed $(SEED))
 
 bench: prerequisites $(BENCH)/.done ## Measure the client and the module against others
 	@"$(BENCH)/bin/python" tests/bench/run.py $(SECTIONS)
