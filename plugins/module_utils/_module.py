@@ -59,11 +59,11 @@ class _Module(AnsibleModule):
     arguments it refuses itself, and log the user name, which may be a token, with them.
     """
 
-    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.Any:
         self._hide_credentials()
         super().fail_json(msg, **kwargs)
 
-    def exit_json(self, **kwargs: t.Any) -> t.NoReturn:
+    def exit_json(self, **kwargs: t.Any) -> t.Any:
         self._hide_credentials()
         super().exit_json(**kwargs)
 
