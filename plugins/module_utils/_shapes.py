@@ -77,14 +77,14 @@ def are_nodes(nodes: t.List[t.Any]) -> bool:
     todo = [nodes]
     while todo:
         for node in todo.pop():
-            if type(node) is not dict:
+            if node.__class__ is not dict:
                 return False
             get = node.get
             if (
-                type(get("key", "")) is not str
-                or type(get("value", "")) is not str
-                or type(get("createdIndex", 0)) is not int
-                or type(get("modifiedIndex", 0)) is not int
+                get("key", "").__class__ is not str
+                or get("value", "").__class__ is not str
+                or get("createdIndex", 0).__class__ is not int
+                or get("modifiedIndex", 0).__class__ is not int
             ):
                 return False
             if len(node) > 4 or not node.keys() <= _USUAL:
@@ -97,7 +97,7 @@ def are_nodes(nodes: t.List[t.Any]) -> bool:
 def _is_field(name: str, value: t.Any) -> bool:
     if name == "nodes" and value is None:
         return True
-    return type(value) is _NODE.get(name, type(value))
+    return value.__class__ is _NODE.get(name, value.__class__)
 
 
 def _fits(value: t.Any, shape: Shape) -> bool:
@@ -111,7 +111,7 @@ def _fits(value: t.Any, shape: Shape) -> bool:
             for name, one in shape.items()
             if name in value
         )
-    return type(value) is shape
+    return value.__class__ is shape
 
 
 def _is_null(value: t.Any, shape: Shape) -> bool:

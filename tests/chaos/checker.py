@@ -226,12 +226,9 @@ def _watch(watched: Watched, events: t.Sequence[Event]) -> t.Iterator[Violation]
     if missed:
         yield Violation(WATCH_MISSED, "%s: %s" % (about, missed[:3]))
     if [event for event in there if event not in missed] != shown:
-        wrong = next(
-            (a, b)
-            for a, b in itertools.zip_longest(shown, [one for one in there if one not in missed])
-            if a != b
-        )
-        yield Violation(WATCH_TWICE, "%s: %s, where there was %s" % ((about,) + wrong))
+        pairs = itertools.zip_longest(shown, [one for one in there if one not in missed])
+        wrong = ["%s, where there was %s" % pair for pair in pairs if pair[0] != pair[1]]
+        yield Violation(WATCH_TWICE, "%s: %s" % (about, wrong[0]))
 
 
 def _counter(key: str, history: History) -> t.Iterator[Violation]:

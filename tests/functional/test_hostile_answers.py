@@ -165,8 +165,8 @@ def test_redirects_are_not_followed(status: int) -> None:
             for operation in (
                 lambda: client.read("/k"),
                 lambda: client.write("/k", "v"),
-                lambda: client.members(),
-                lambda: client.stats_leader(),
+                client.members,
+                client.stats_leader,
             ):
                 with pytest.raises(errors.EtcdException, match="a redirect to") as caught:
                     operation()
