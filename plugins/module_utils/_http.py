@@ -29,6 +29,9 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
 #: Bytes to read of an answer before the clock is looked at again.
 _PIECE = 1 << 16
 
+#: How an endpoint is reached, and the headers of every request to it.
+_Way = t.Tuple[_lines.Line, str]
+
 
 class Http:
     """Sends requests; thread-safe, as the lines are.
@@ -58,7 +61,7 @@ class Http:
             self._headers["Authorization"] = authorization
         self._connections = connections
         self._adapter = None  # type: t.Any
-        self._ways = {}  # type: t.Dict[Endpoint, t.Tuple[_lines.Line, str]]
+        self._ways = {}  # type: t.Dict[Endpoint, _Way]
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         """Send the request once and return the answer, whatever its status.
@@ -68,9 +71,9 @@ class Http:
             ClientException: a certificate or key file cannot be used.
             MissingLibrary: requests is needed and not installed.
         """
-        line = self._way(endpoint)[0]
-        connection = line.take() or line.make(patience.connect)
-        return self._send(connection, endpoint, request, patience).finish()
+        way = self._way(endpoint)
+        connection = way[0].take() or way[0].make(patience.connect)
+        return self._send(way, connection, endpoint, request, patience).finish()
 
     def begin(
         self, endpoint: Endpoint, request: Request, patience: Patience
@@ -80,13 +83,12 @@ class Http:
         Returns:
             None if no connection to this endpoint is open, or the one that was has broken.
         """
-        if endpoint not in self._ways:
-            return None
-        connection = self._way(endpoint)[0].take()
-        if connection is None:
+        way = self._ways.get(endpoint)
+        connection = None if way is None else way[0].take()
+        if way is None or connection is None:
             return None
         try:
-            return self._send(connection, endpoint, request, patience)
+            return self._send(way, connection, endpoint, request, patience)
         except AttemptFailed:
             return None
 
@@ -135,15 +137,19 @@ class Http:
         self._ways.clear()
 
     def _send(
-        self, connection: t.Any, endpoint: Endpoint, request: Request, patience: Patience
+        self,
+        way: _Way,
+        connection: _lines.Connection,
+        endpoint: Endpoint,
+        request: Request,
+        patience: Patience,
     ) -> "Exchange":
-        line, head = self._way(endpoint)
+        line, head = way
         exchange = Exchange(line, connection, endpoint, request, self._clock, patience.total)
         exchange.send(_messages.request_bytes(line.base, head, request), patience.read)
         return exchange
 
-    def _way(self, endpoint: Endpoint) -> t.Tuple[_lines.Line, str]:
-        """How the endpoint is reached, and the headers of every request to it."""
+    def _way(self, endpoint: Endpoint) -> _Way:
         way = self._ways.get(endpoint)
         if way is None:
             line = self._open(endpoint)
