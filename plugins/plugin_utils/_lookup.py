@@ -119,10 +119,8 @@ def _value(term: str, outcome: t.Union[EtcdResult, Exception], plugin: OptionPro
     with _failing("%s: " % term):
         if isinstance(outcome, Exception):
             raise outcome
-        node = outcome.node
-        if node is None:
-            raise errors.EtcdInvalidResponse("the answer holds no key", endpoint=outcome.endpoint)
-        return _content(node, plugin)
+        # An answer to a read without a key has become an exception when it was decoded.
+        return _content(t.cast(Node, outcome.node), plugin)
 
 
 def _content(node: Node, plugin: OptionProvider) -> t.Any:
