@@ -55,6 +55,7 @@ from ansible_collections.quorum.etcd.plugins.modules import (
     etcd_user,
     etcd_wait,
 )
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 from ansible_collections.quorum.etcd.tests.unit.fakes.raw import client_of, message
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -396,11 +397,6 @@ def read_all_of(result):
             json.dumps(dict(node), ensure_ascii=False).encode("utf-8")
     (result.x_etcd_index or 0) + (result.raft_index or 0)
     repr(result)
-
-
-def defaults(spec):
-    """The options of a task that gives none."""
-    return {name: option.get("default") for name, option in spec.items()}
 
 
 def check_answer(raw):

@@ -14,6 +14,8 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import dir as dir_plan
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import key as key_plan
+from ansible_collections.quorum.etcd.plugins.modules import etcd_dir, etcd_key
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 from ansible_collections.quorum.etcd.tests.unit.fakes.store import (
     FakeStore,
     after,
@@ -27,25 +29,9 @@ from ansible_collections.quorum.etcd.tests.unit.fakes.store import (
 KEY, DIR = "/app/k", "/app/d"
 
 
-KEY_OPTIONS = {
-    "key": KEY,
-    "state": "present",
-    "value": "new",
-    "ttl": None,
-    "refresh": "never",
-    "refresh_below": None,
-    "prev_value": None,
-    "prev_index": None,
-    "prev_exist": None,
-}
+KEY_OPTIONS = dict(defaults(etcd_key.ARGUMENT_SPEC), key=KEY, value="new")
 
-DIR_OPTIONS = {
-    "state": "present",
-    "ttl": None,
-    "recursive": False,
-    "force": False,
-    "prev_index": None,
-}
+DIR_OPTIONS = defaults(etcd_dir.ARGUMENT_SPEC)
 
 
 class Task:

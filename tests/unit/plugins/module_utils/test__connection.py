@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _connection
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 
-DEFAULTS = {name: spec.get("default") for name, spec in _connection.ARGUMENT_SPEC.items()}
+DEFAULTS = defaults(_connection.ARGUMENT_SPEC)
 
 
 def settings(environ=None, **options):

@@ -21,15 +21,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.dir import (
     wish_from_options,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+from ansible_collections.quorum.etcd.plugins.modules import etcd_dir
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 
-UNSET = {
-    "path": "/d",
-    "state": "present",
-    "ttl": None,
-    "recursive": False,
-    "force": False,
-    "prev_index": None,
-}
+UNSET = dict(defaults(etcd_dir.ARGUMENT_SPEC), path="/d")
 
 
 def wish(**options):

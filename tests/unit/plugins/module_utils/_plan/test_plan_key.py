@@ -21,18 +21,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.key import (
     wish_from_options,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+from ansible_collections.quorum.etcd.plugins.modules import etcd_key
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 
-UNSET = {
-    "key": "/k",
-    "value": None,
-    "state": "present",
-    "ttl": None,
-    "refresh": "never",
-    "refresh_below": None,
-    "prev_value": None,
-    "prev_index": None,
-    "prev_exist": None,
-}
+UNSET = dict(defaults(etcd_key.ARGUMENT_SPEC), key="/k")
 
 
 def wish(**options):

@@ -19,18 +19,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree import (
     wish_from_options,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+from ansible_collections.quorum.etcd.plugins.modules import etcd_tree
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 
-UNSET = {
-    "path": "/t",
-    "state": "present",
-    "purge": False,
-    "purge_exclude": [],
-    "include_hidden": False,
-    "ttl": None,
-    "leaf_json": False,
-    "leaf_json_depth": None,
-    "force": False,
-}
+UNSET = dict(defaults(etcd_tree.ARGUMENT_SPEC), path="/t")
 
 
 def wish(tree, **options):

@@ -17,15 +17,10 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.wait import (
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
+from ansible_collections.quorum.etcd.plugins.modules import etcd_wait
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 
-UNSET = {
-    "key": "/k",
-    "condition": "exists",
-    "value": None,
-    "since_index": None,
-    "recursive": False,
-    "wait_timeout": 300.0,
-}
+UNSET = dict(defaults(etcd_wait.ARGUMENT_SPEC), key="/k")
 SECRET = "hunter2"
 
 

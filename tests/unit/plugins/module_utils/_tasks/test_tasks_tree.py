@@ -11,6 +11,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _backup
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 from ansible_collections.quorum.etcd.tests.unit.fakes.store import (
     FakeStore,
     after,
@@ -21,7 +22,7 @@ from ansible_collections.quorum.etcd.tests.unit.fakes.store import (
     raising,
 )
 
-UNSET = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
+UNSET = defaults(ARGUMENT_SPEC)
 
 FOUR = {"a": "1", "b": "2", "c": "3", "d": "4"}
 
