@@ -51,9 +51,12 @@ def check(history: History) -> t.List[Violation]:
     found = []  # type: t.List[Violation]
     found += _effects(history)
     found += _orders(history.operations, acknowledged)
-    found += _reads(history.operations, states, acknowledged)
+    reads = [
+        one for one in history.operations if one.kind is Kind.READ and one.outcome is Outcome.DONE
+    ]
+    found += _reads(reads, states, acknowledged)
     found += _unchanged(history.operations, states, acknowledged)
-    found += _in_reach(history.operations, acknowledged)
+    found += _in_reach(history.operations, reads, acknowledged)
     for watched in history.watched:
         found += _watch(watched, history.events)
     for key in history.counters:
@@ -130,13 +133,12 @@ def _effects(history: History) -> t.Iterator[Violation]:
         happened = events.get(identity, [])
         done = [one for one in operations if one.outcome is Outcome.DONE]
         unknown = [one for one in operations if one.outcome is Outcome.UNKNOWN]
-        others = len(operations) - len(done) - len(unknown)
         indexes = [event.index for event in happened]
         if len(happened) < len(done):
             yield Violation(LOST, "%s; events: %s" % (done[0], indexes))
         elif len(happened) > len(operations):
             yield Violation(TWICE, "%s; events: %s" % (operations[0], indexes))
-        elif len(happened) > len(done) + len(unknown) and others:
+        elif len(happened) > len(done) + len(unknown):
             yield Violation(DONE_AFTER_ALL, "%s; events: %s" % (operations[0], indexes))
         for operation in done:
             if happened and operation.index is not None and operation.index not in indexes:
@@ -154,11 +156,11 @@ def _orders(
 
 
 def _reads(
-    operations: t.Iterable[Operation], states: _States, acknowledged: _Acknowledged
+    reads: t.Iterable[Operation], states: _States, acknowledged: _Acknowledged
 ) -> t.Iterator[Violation]:
     """A quorum read tells the store's index, so it is known which state it has to show."""
-    for read in operations:
-        if read.kind is not Kind.READ or read.outcome is not Outcome.DONE or read.index is None:
+    for read in reads:
+        if read.index is None:
             continue
         known = acknowledged.before(read.began)
         if read.index < known:
@@ -172,27 +174,32 @@ def _unchanged(
     operations: t.Sequence[Operation], states: _States, acknowledged: _Acknowledged
 ) -> t.Iterator[Violation]:
     """Some state since the operation began must have been as it wanted it to be."""
+    begun = sorted(
+        (one.began, one.index)
+        for one in operations
+        if one.kind is Kind.WRITE and one.index is not None
+    )
+    moments = [began for began, unused in begun]
+    # The lowest index of the writes that began then or later.
+    lowest = list(itertools.accumulate((index for unused, index in reversed(begun)), min))[::-1]
     for one in operations:
         if one.kind is Kind.WRITE and one.outcome is Outcome.UNCHANGED:
-            later = [
-                other.index
-                for other in operations
-                if other.index is not None and other.began > one.ended and other.kind is Kind.WRITE
-            ]
-            until = min(later) if later else float("inf")
+            later = bisect.bisect_right(moments, one.ended)
+            until = lowest[later] if later < len(lowest) else float("inf")
             values = states.between(one.key, acknowledged.before(one.began), until)
             if one.value not in values:
                 yield Violation(NOT_UNCHANGED, "%s; it was %s" % (one, sorted(map(str, values))))
 
 
 def _in_reach(
-    operations: t.Sequence[Operation], acknowledged: _Acknowledged
+    operations: t.Iterable[Operation],
+    reads: t.Sequence[Operation],
+    acknowledged: _Acknowledged,
 ) -> t.Iterator[Violation]:
     """Whether others got their answers just before and just after somebody gave up.
 
     Unless so much had happened meanwhile that no server remembers.
     """
-    reads = [one for one in operations if one.kind is Kind.READ and one.outcome is Outcome.DONE]
     for one in operations:
         if one.outcome is not Outcome.UNKNOWN or not one.settles:
             continue
@@ -217,6 +224,7 @@ def _watch(watched: Watched, events: t.Sequence[Event]) -> t.Iterator[Violation]
     if shown == there:
         return
     missed = [event for event in there if event not in shown]
+    wanted = [event for event in there if event not in missed]
     about = "%s's watch of %s from %d to %d" % (
         watched.process,
         watched.key,
@@ -225,8 +233,8 @@ def _watch(watched: Watched, events: t.Sequence[Event]) -> t.Iterator[Violation]
     )
     if missed:
         yield Violation(WATCH_MISSED, "%s: %s" % (about, missed[:3]))
-    if [event for event in there if event not in missed] != shown:
-        pairs = itertools.zip_longest(shown, [one for one in there if one not in missed])
+    if wanted != shown:
+        pairs = itertools.zip_longest(shown, wanted)
         wrong = ["%s, where there was %s" % pair for pair in pairs if pair[0] != pair[1]]
         yield Violation(WATCH_TWICE, "%s: %s" % (about, wrong[0]))
 

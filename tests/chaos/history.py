@@ -16,7 +16,6 @@ class Kind(enum.Enum):
 
     WRITE = "write"
     DELETE = "delete"
-    REFRESH = "refresh"
     READ = "read"
 
 

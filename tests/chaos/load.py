@@ -11,7 +11,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
@@ -20,6 +20,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import EtcdR
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.key import manage_key
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from ansible_collections.quorum.etcd.plugins.modules import etcd_key, etcd_tree
 from .history import Event, Kind, Operation, Outcome, Watched
 from .observer import to_event
 
@@ -30,31 +31,6 @@ COUNTER = "/chaos/counter"
 _REGISTERS = [f"/chaos/register/{number}" for number in range(4)]
 _TASKS = [f"/chaos/task/{number}" for number in range(3)]
 _IN_A_TREE = 12
-
-_KEY_OPTIONS = {
-    "state": "present",
-    "ttl": None,
-    "refresh": "never",
-    "refresh_below": None,
-    "prev_value": None,
-    "prev_index": None,
-    "prev_exist": None,
-}
-_TREE_OPTIONS = {
-    "state": "present",
-    "src": None,
-    "src_format": "tree",
-    "ttl": None,
-    "purge": False,
-    "purge_exclude": [],
-    "include_hidden": False,
-    "leaf_json": False,
-    "leaf_json_depth": None,
-    "force": False,
-    "on_conflict": "replan",
-    "concurrency": 4,
-    "secret_keys": [],
-}
 
 
 class Load:
@@ -199,7 +175,7 @@ class _Worker:
     def run_task(self) -> None:
         """Declare a key that others declare too, and declare it again."""
         key, value = self.random.choice(_TASKS), next(self._values)
-        options = dict(_KEY_OPTIONS, key=key, value=value)
+        options = dict(_defaults(etcd_key.ARGUMENT_SPEC), key=key, value=value)
         for unused in range(2):
             began = time.monotonic()
             index = None
@@ -219,7 +195,9 @@ class _Worker:
         path = f"/chaos/tree/{self.name}"
         if self.random.random() < 0.7 or not self._tree:
             self._tree = {f"k{number}": next(self._values) for number in range(_IN_A_TREE)}
-        options = dict(_TREE_OPTIONS, path=path, tree=self._tree)
+        options = dict(
+            _defaults(etcd_tree.ARGUMENT_SPEC), path=path, tree=self._tree, concurrency=4
+        )
         outcomes = dict.fromkeys(self._tree, Outcome.NOT_DONE)
         began = time.monotonic()
         try:
@@ -274,6 +252,11 @@ class _Worker:
 
     def _record(self, kind: Kind, key: str, began: float, outcome: Outcome, **about: Any) -> None:
         self._note(Operation(self.name, kind, key, began, time.monotonic(), outcome, **about))
+
+
+def _defaults(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The options of a task that gives none."""
+    return {name: option.get("default") for name, option in spec.items()}
 
 
 def _outcome(write: Callable[[], EtcdResult]) -> tuple[Outcome, EtcdResult | None]:
