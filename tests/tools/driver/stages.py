@@ -250,36 +250,36 @@ def functional(workspace: Workspace, core: Core, stage: str, chosen: str) -> str
     tools = workspace.venv(
         "functional", core.python, workspace.requirements("tests/functional/requirements.txt")
     )
-    path = {
-        "PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}",
-        # The examples of the documentation are playbooks.
-        "QUORUM_ETCD_ANSIBLE_PLAYBOOK": str(core.bin / "ansible-playbook"),
-    }
+    # The examples of the documentation are playbooks.
+    programs = {"QUORUM_ETCD_ANSIBLE_PLAYBOOK": str(core.bin / "ansible-playbook")}
+    extra = _importable(workspace) | programs
     commands = workspace.commands(stage, tools)
     pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen)
     # Side by side, because most of their time they wait: for elections, timeouts, watches.
-    return _pytest_counts(commands.run(*pytest, "-n", "3", "tests/functional", extra=path))
+    return _pytest_counts(commands.run(*pytest, "-n", "3", "tests/functional", extra=extra))
 
 
 def roles(workspace: Workspace, core: Core) -> str:
     """The roles over network namespaces, or plain processes where there can be none."""
-    path = {
-        "PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}",
-        "ANSIBLE_COLLECTIONS_PATH": str(workspace.collections),
-    }
+    path = {"ANSIBLE_COLLECTIONS_PATH": str(workspace.collections)}
     output = workspace.commands("roles", core.bin).run(
-        core.bin / "python", "tests/roles/run.py", "short", extra=path
+        core.bin / "python", "tests/roles/run.py", "short", extra=_importable(workspace) | path
     )
     return output.splitlines()[-1]
 
 
 def chaos(workspace: Workspace, core: Core) -> str:
     """What clients are told, against the servers' own history; the first server only."""
-    path = {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
     output = workspace.commands("chaos", core.bin).run(
-        core.bin / "python", "-m", "chaos.run", "--first", "--seed", "1", "--seconds", "12", extra=path
+        *(core.bin / "python", "-m", "chaos.run", "--first", "--seed", "1", "--seconds", "12"),
+        extra=_importable(workspace),
     )
     return output.splitlines()[-1]
+
+
+def _importable(workspace: Workspace) -> dict[str, str]:
+    """The environment in which Python finds the collection, and what the tests are made of."""
+    return {"PYTHONPATH": f"{workspace.collections}:{workspace.copy / 'tests'}"}
 
 
 def integration(
