@@ -10,13 +10,13 @@ A member's link can be cut, and a member's disk, which is a file system in memor
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from harness import Cluster, Member
+from harness.namespaces import Bridge, NoNamespaces, ip
 from harness.ports import HOST
 
 #: Of a member's file system: what etcd writes ahead takes some 128 MB of it.
@@ -28,44 +28,34 @@ _SETTINGS = (
 )
 
 
-class NoNetwork(Exception):
-    """This machine, or this user, makes no network namespaces; the message says why."""
-
-
-class Network:
-    """The bridge and the namespaces, for members with the names m1 to m250."""
+class Network(Bridge):
+    """A bridge with a namespace for each member, whose names are m1 to m250."""
 
     def __init__(self) -> None:
-        self._bridge = f"qc{os.getpid() % 1000000}"
-        self._net = ""
+        super().__init__()
         self._spaces: list[str] = []
 
-    def __enter__(self) -> Self:
-        if os.geteuid() != 0:
-            raise NoNetwork("only root makes network namespaces with addresses of their own")
+    def __enter__(self) -> Network:
+        super().__enter__()
         try:
-            _ip("link", "add", self._bridge, "type", "bridge")
-            self._net = _free_net()
-            _ip("addr", "add", f"{self._net}.1/24", "dev", self._bridge)
-            _ip("link", "set", self._bridge, "up")
             self.plug("m1")
         except (OSError, subprocess.CalledProcessError) as exc:
             self.__exit__()
-            raise NoNetwork(f"no network could be made: {exc}") from exc
+            raise NoNamespaces(f"no namespace could be made: {exc}") from exc
         return self
 
-    def __exit__(self, *_unused: object) -> None:
+    def __exit__(self, *unused: object) -> None:
         for space in self._spaces:
             _try("ip", "netns", "del", space)
-        _try("ip", "link", "del", self._bridge)
+        super().__exit__(*unused)
 
     def space(self, member: str) -> str:
         """Name of the namespace of a member."""
-        return f"{self._bridge}{member}"
+        return f"{self.name}{member}"
 
     def address(self, member: str) -> str:
         """Address of a member."""
-        return f"{self._net}.{int(member[1:]) + 1}"
+        return f"{self.network}.{int(member[1:]) + 1}"
 
     def plug(self, member: str) -> None:
         """Make the namespace of a member, if there is none yet."""
@@ -73,24 +63,23 @@ class Network:
         if space in self._spaces:
             return
         self._spaces.append(space)
-        _ip("netns", "add", space)
-        _ip("link", "add", space, "type", "veth", "peer", "name", "eth0", "netns", space)
-        _ip("link", "set", space, "master", self._bridge, "up")
+        ip("netns", "add", space)
+        self.connect(space, space)
         for command in (
             ("link", "set", "lo", "up"),
             ("addr", "add", f"{self.address(member)}/24", "dev", "eth0"),
             ("link", "set", "eth0", "up"),
         ):
-            _ip("-n", space, *command)
+            ip("-n", space, *command)
 
     @contextlib.contextmanager
     def cut(self, member: str) -> Iterator[None]:
         """Nothing comes from or to the member meanwhile."""
-        _ip("link", "set", self.space(member), "down")
+        ip("link", "set", self.space(member), "down")
         try:
             yield
         finally:
-            _ip("link", "set", self.space(member), "up")
+            ip("link", "set", self.space(member), "up")
 
 
 class SpacedCluster(Cluster):
@@ -140,20 +129,6 @@ class SpacedCluster(Cluster):
         mount = ("mount", "-t", "tmpfs", "-o", f"{_DISK},mode=0700", "tmpfs", member.data_dir)
         subprocess.run(mount, check=True)
         return member
-
-
-def _free_net() -> str:
-    """The first three bytes of a network that this machine has no address in."""
-    taken = subprocess.run(["ip", "-4", "addr"], capture_output=True, text=True, check=True).stdout
-    for number in range(1, 250):
-        net = f"10.214.{number}"
-        if f" {net}." not in taken:
-            return net
-    raise OSError("all networks from 10.214.1.0/24 to 10.214.249.0/24 are taken")
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], capture_output=True, check=True)
 
 
 def _try(*command: str) -> None:

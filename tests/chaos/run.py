@@ -20,10 +20,11 @@ from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from .checker import check
 from harness import Cluster, FaultProxy
 from harness.binaries import Binary, find
+from harness.namespaces import NoNamespaces
 from .history import History, Kind, Operation, Outcome, Violation
 from .load import COUNTER, LAST, ROOT, Load, leaves
 from .nemesis import Nemesis
-from .network import Network, NoNetwork, SpacedCluster
+from .network import Network, SpacedCluster
 from .observer import Observer
 
 _SHOWN = 10
@@ -63,7 +64,7 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
         try:
             network = stack.enter_context(Network())
             cluster = stack.enter_context(SpacedCluster(network, binary, arguments.members))
-        except NoNetwork as exc:
+        except NoNamespaces as exc:
             print(f"    on loopback, without faults of network and disks: {exc}")
             cluster = stack.enter_context(Cluster(binary, arguments.members))
         proxies = [stack.enter_context(FaultProxy(url)) for url in cluster.endpoints]

@@ -152,8 +152,7 @@ def check_untouched(cluster: Cluster) -> None:
     """No host has a process of the role, or something that starts one."""
     for host in cluster.hosts:
         for name in ("etcd.pid", "etcd-process", "initial.json"):
-            there = host.run("sh", "-c", f"test -e {host.config}/{name} && echo yes || true")
-            if there.strip():
+            if exists(host, f"{host.config}/{name}"):
                 raise Wrong(f"{host.name} has {host.config}/{name}")
 
 
@@ -177,6 +176,22 @@ def check_members(cluster: Cluster, count: int) -> None:
     for host, endpoint in zip(cluster.hosts, cluster.endpoints, strict=True):
         if host.name not in gone and not answers(Client(endpoint, **cluster.credentials).members):
             raise Wrong(f"{host.name} does not answer at {endpoint}")
+
+
+def member_ids(cluster: Cluster) -> set[str]:
+    return {member.id for member in client_of(cluster).members()}
+
+
+def check_replaced(cluster: Cluster, before: set[str]) -> None:
+    """One of the members before is another one now, and all answer."""
+    check_members(cluster, len(cluster.hosts))
+    after = member_ids(cluster)
+    if len(before - after) != 1:
+        raise Wrong(f"not one member was replaced: {before} before, {after} after")
+
+
+def exists(host: Host | LoopbackHost, path: str) -> bool:
+    return host.run("sh", "-c", f"test -e {path} && echo yes || true").strip() == "yes"
 
 
 def check_certificates_are_asked_for(cluster: Cluster) -> None:

@@ -22,11 +22,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
 
+from harness.namespaces import Bridge, NoNamespaces
 from harness.ports import reserve
-
-_NETWORKS = "10.213"
 
 _INIT = r"""
 set -e
@@ -78,54 +76,6 @@ exec sleep infinity
 """
 
 
-class NoNamespaces(Exception):
-    """This machine, or this user, makes no namespaces; the message says why."""
-
-
-class Bridge:
-    """The switch that the hosts are plugged into; the machine has the address .1 on it.
-
-    Whoever has made the bridge has its network: there is one of each name, so that runs side by
-    side get networks of their own.
-    """
-
-    def __init__(self) -> None:
-        self.name = ""
-        self.network = ""
-
-    def __enter__(self) -> Self:
-        if os.geteuid() != 0:
-            raise NoNamespaces("only root makes network namespaces with addresses of their own")
-        try:
-            self._take_a_network()
-            _ip("addr", "add", f"{self.network}.1/24", "dev", self.name)
-            _ip("link", "set", self.name, "up")
-        except (OSError, subprocess.CalledProcessError) as exc:
-            self.__exit__()
-            raise NoNamespaces(f"no bridge could be made: {exc}") from exc
-        return self
-
-    def _take_a_network(self) -> None:
-        addresses = _ip("-o", "-4", "addr", "show")
-        for number in range(1, 255):
-            network = f"{_NETWORKS}.{number}"
-            if f" {network}." in addresses:
-                continue
-            try:
-                _ip("link", "add", f"qe{number}", "type", "bridge")
-            except subprocess.CalledProcessError as exc:
-                if "exists" not in exc.stderr:
-                    raise
-            else:
-                self.name, self.network = f"qe{number}", network
-                return
-        raise OSError(f"all networks of {_NETWORKS}.0.0 are taken")
-
-    def __exit__(self, *_unused: object) -> None:
-        if self.name:
-            subprocess.run(["ip", "link", "del", self.name], capture_output=True, check=False)
-
-
 class Host:
     """One host on the bridge."""
 
@@ -169,10 +119,7 @@ class Host:
             if self._init.poll() is not None or time.monotonic() > deadline:
                 raise NoNamespaces(f"the host {self.name} did not start")
             time.sleep(0.05)
-        inside = f"{self._bridge.name}i"
-        _ip("link", "add", self._plug, "type", "veth", "peer", "name", inside)
-        _ip("link", "set", self._plug, "master", self._bridge.name, "up")
-        _ip("link", "set", inside, "netns", str(self.pid), "name", "eth0")
+        self._bridge.connect(self._plug, str(self.pid))
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
@@ -274,7 +221,3 @@ def _on_other_disks(*folders: str) -> list[str]:
     """Those of the folders that the lowest layer, which is the disk of /, does not hold."""
     root = Path("/").stat().st_dev
     return [folder for folder in dict.fromkeys(folders) if Path(folder).stat().st_dev != root]
-
-
-def _ip(*words: str) -> str:
-    return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout

@@ -14,10 +14,13 @@ from checks import (
     begin,
     check_members,
     check_refused,
+    check_replaced,
     check_unchanged,
     client_of,
+    exists,
     in_namespaces,
     installed,
+    member_ids,
     processes,
     step,
 )
@@ -58,7 +61,7 @@ def replace(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
 
 def _refuse_without_quorum(cluster: Cluster) -> None:
     with step("two of three are dead: none is replaced, and the server role brings them back"):
-        before = {member.id for member in client_of(cluster).members()}
+        before = member_ids(cluster)
         for host in cluster.hosts[1:]:
             _kill(cluster, host)
         outcome = cluster.run("replace_member", "--limit", "node3")
@@ -67,17 +70,17 @@ def _refuse_without_quorum(cluster: Cluster) -> None:
             "node3 is not replaced: the cluster has 3 members and needs 2 of them, "
             "and without this one [01] are healthy",
         )
-        if not _exists(cluster.hosts[2], f"{_DATA}/member"):
+        if not exists(cluster.hosts[2], f"{_DATA}/member"):
             raise Wrong("it was refused, and the data is gone")
         cluster.must("server")
         check_members(cluster, 3)
-        if {member.id for member in client_of(cluster).members()} != before:
+        if member_ids(cluster) != before:
             raise Wrong("the members are others than before")
 
 
 def _interrupt(cluster: Cluster, host: Host) -> None:
     """Each run goes on where the one before was killed."""
-    before = {member.id for member in client_of(cluster).members()}
+    before = member_ids(cluster)
     _break(cluster, host)
     for after, task in _TASKS:
         with step(f"replace_member is killed after {after}"):
@@ -86,7 +89,7 @@ def _interrupt(cluster: Cluster, host: Host) -> None:
             time.sleep(2)
     with step("it is run again, to its end"):
         cluster.must("replace_member", "--limit", host.name)
-        _check_replaced(cluster, before)
+        check_replaced(cluster, before)
         kept = host.run("sh", "-c", f"ls -d {_DATA}.*/member").split()
         if len(kept) != 1:
             raise Wrong(f"the data of the dead member is not there once: {kept}")
@@ -96,32 +99,25 @@ def _interrupt(cluster: Cluster, host: Host) -> None:
 
 def _replace_on_a_mount_point(cluster: Cluster, host: Host) -> None:
     with step("a broken node whose folder of the data is a mount point is replaced"):
-        before = {member.id for member in client_of(cluster).members()}
+        before = member_ids(cluster)
         _break(cluster, host)
         host.run("mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/mnt")
         host.run("cp", "-a", f"{_DATA}/.", "/mnt")
         host.run("mount", "--move", "/mnt", _DATA)
         cluster.must("replace_member", "--limit", host.name)
-        _check_replaced(cluster, before)
+        check_replaced(cluster, before)
         host.run("mountpoint", "-q", _DATA)
         kept = host.run("sh", "-c", f"ls -d {_DATA}/member.*").split()
         if len(kept) != 1:
             raise Wrong(f"the data of the dead member is not there once: {kept}")
     with step("another time, and its data is removed"):
-        before = {member.id for member in client_of(cluster).members()}
+        before = member_ids(cluster)
         _break(cluster, host)
         extra = {"etcd_replace_member_data": "remove"}
         cluster.must("replace_member", "--limit", host.name, extra=extra)
-        _check_replaced(cluster, before)
+        check_replaced(cluster, before)
         if host.run("sh", "-c", f"ls -d {_DATA}/member.*").split() != kept:
             raise Wrong("other data than that of the dead member was removed, or none")
-
-
-def _check_replaced(cluster: Cluster, before: set[str]) -> None:
-    check_members(cluster, 3)
-    after = {member.id for member in client_of(cluster).members()}
-    if len(before - after) != 1:
-        raise Wrong(f"not one member was replaced: {before} before, {after} after")
 
 
 def _kill(cluster: Cluster, host: Host | LoopbackHost) -> None:
@@ -132,7 +128,3 @@ def _break(cluster: Cluster, host: Host) -> None:
     """Kill its etcd, and spoil the log that it would start from."""
     _kill(cluster, host)
     host.run("sh", "-c", f"for log in {_WAL}/wal/*.wal; do echo spoilt >$log; done")
-
-
-def _exists(host: Host | LoopbackHost, path: str) -> bool:
-    return host.run("sh", "-c", f"test -e {path} && echo yes || true").strip() == "yes"

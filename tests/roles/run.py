@@ -25,17 +25,20 @@ from checks import (
     begin,
     check_members,
     check_refused,
+    check_replaced,
     check_unchanged,
     check_untouched,
     client_of,
     installed,
     make_certificate,
+    member_ids,
     processes,
     restart_all,
     step,
 )
 from harness.binaries import Binary, find
-from hosts import Bridge, Host, LoopbackHost, NoNamespaces
+from harness.namespaces import Bridge, NoNamespaces
+from hosts import Host, LoopbackHost
 from load import check_all_there
 from play import Cluster, Wrong
 from replacing import replace
@@ -175,15 +178,11 @@ def _replace(cluster: Cluster, index: int) -> None:
     """A host dies with its disk; another one gets its name, and the role."""
     host = cluster.hosts[index]
     with step(f"{host.name} dies with its files, and is replaced"):
-        size = len(cluster.hosts)
-        before = {member.id for member in client_of(cluster).members()}
+        before = member_ids(cluster)
         host.burn()
         host.start()
         cluster.must("replace_member", "--limit", host.name)
-        check_members(cluster, size)
-        after = {member.id for member in client_of(cluster).members()}
-        if len(before - after) != 1:
-            raise Wrong(f"the member of {host.name} is the old one: {before} before, {after} after")
+        check_replaced(cluster, before)
 
 
 def _refusals(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:

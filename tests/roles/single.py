@@ -29,7 +29,8 @@ from checks import (
     step,
 )
 from harness.binaries import Binary
-from hosts import Bridge, Host, NoNamespaces
+from harness.namespaces import Bridge, NoNamespaces
+from hosts import Host
 from load import check_all_there
 from play import Cluster, Wrong
 
