@@ -79,6 +79,8 @@ def test_add_start_update_and_remove(own_three: Cluster) -> None:
 
     follower = next(one for one in own_three.members[:3] if one is not own_three.leader())
     follower.kill()
+    # The leader refuses once it has seen the connection end, which takes a moment.
+    time.sleep(1.0)
     alive = next(one for one in client.members() if one.name not in (follower.name, "m4"))
     with pytest.raises(errors.EtcdReconfigurationRefused):
         client.remove_member(alive.id)
