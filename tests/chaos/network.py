@@ -55,7 +55,7 @@ class Network(Bridge):
 
     def address(self, member: str) -> str:
         """Address of a member."""
-        return f"{self.network}.{int(member[1:]) + 1}"
+        return f"{self.network}.{_number(member)}"
 
     def plug(self, member: str) -> None:
         """Make the namespace of a member, if there is none yet."""
@@ -64,7 +64,7 @@ class Network(Bridge):
             return
         self._spaces.append(space)
         ip("netns", "add", space)
-        self.connect(space, space)
+        self.connect(space, space, _number(member))
         for command in (
             ("link", "set", "lo", "up"),
             ("addr", "add", f"{self.address(member)}/24", "dev", "eth0"),
@@ -80,6 +80,11 @@ class Network(Bridge):
             yield
         finally:
             ip("link", "set", self.space(member), "up")
+
+
+def _number(member: str) -> int:
+    """The last part of a member's address."""
+    return int(member[1:]) + 1
 
 
 class SpacedCluster(Cluster):

@@ -19,6 +19,10 @@ class NoNamespaces(Exception):
 class Bridge:
     """The switch that the hosts are plugged into; the machine has the address .1 on it.
 
+    The hardware address of each goes with its network address, so that a host that takes the place
+    of another one is found at once by those who knew the other one. A bridge without an address of
+    its own takes that of one of its plugs, and another one when that is pulled.
+
     Whoever has made the bridge has its network: there is one of each name, so that runs side by
     side get networks of their own.
     """
@@ -32,6 +36,7 @@ class Bridge:
             raise NoNamespaces("only root makes network namespaces with addresses of their own")
         try:
             self._take_a_network()
+            ip("link", "set", self.name, "address", self._hardware(1))
             ip("addr", "add", f"{self.network}.1/24", "dev", self.name)
             ip("link", "set", self.name, "up")
         except (OSError, subprocess.CalledProcessError) as exc:
@@ -59,10 +64,18 @@ class Bridge:
         if self.name:
             subprocess.run(["ip", "link", "del", self.name], capture_output=True, check=False)
 
-    def connect(self, plug: str, space: str) -> None:
-        """Give a network namespace, by its name or a process in it, an `eth0` that ends here."""
-        ip("link", "add", plug, "type", "veth", "peer", "name", "eth0", "netns", space)
+    def connect(self, plug: str, space: str, number: int) -> None:
+        """Give a network namespace, by its name or a process in it, an `eth0` that ends here.
+
+        Its network address is to end with `number`.
+        """
+        eth0 = ("name", "eth0", "address", self._hardware(number), "netns", space)
+        ip("link", "add", plug, "type", "veth", "peer", *eth0)
         ip("link", "set", plug, "master", self.name, "up")
+
+    def _hardware(self, number: int) -> str:
+        parts = [*map(int, self.network.split(".")), number]
+        return "02:00" + "".join(f":{part:02x}" for part in parts)
 
 
 def ip(*words: str) -> str:

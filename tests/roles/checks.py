@@ -174,8 +174,19 @@ def check_members(cluster: Cluster, count: int) -> None:
         raise Wrong(f"the members are {names}, and not {count}")
     gone = {name for name, own in cluster.own.items() if own.get("etcd_server_state") == "absent"}
     for host, endpoint in zip(cluster.hosts, cluster.endpoints, strict=True):
-        if host.name not in gone and not answers(Client(endpoint, **cluster.credentials).members):
-            raise Wrong(f"{host.name} does not answer at {endpoint}")
+        if host.name in gone:
+            continue
+        try:
+            Client(endpoint, **cluster.credentials).members()
+        except EtcdException as exc:
+            raise Wrong(f"{host.name} does not answer: {exc}\n{end_of_log(host)}") from exc
+
+
+def end_of_log(host: Host | LoopbackHost) -> str:
+    """What is left of its etcd: the last lines of its log, and whether the process is there."""
+    look = "cat {0}/etcd.pid; pgrep -a etcd; tail -n 40 {1}"
+    command = f"({look.format(host.config, host.log)}) 2>&1 || true"
+    return host.run("sh", "-c", command)
 
 
 def member_ids(cluster: Cluster) -> set[str]:

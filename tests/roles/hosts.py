@@ -85,10 +85,12 @@ class Host:
         self.systemd = False
         """Whether systemd is the first process of the next start."""
         self.name = f"node{number}"
-        self.address = f"{bridge.network}.{number + 10}"
+        self._number = number + 10
+        self.address = f"{bridge.network}.{self._number}"
         self._bridge = bridge
         self._plug = f"{bridge.name}n{number}"
         self.client = f"{self.address}:2379"
+        self.log = f"/var/log/etcd/{self.name}.log"
         self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._init: subprocess.Popen[bytes] | None = None
 
@@ -119,7 +121,7 @@ class Host:
             if self._init.poll() is not None or time.monotonic() > deadline:
                 raise NoNamespaces(f"the host {self.name} did not start")
             time.sleep(0.05)
-        self._bridge.connect(self._plug, str(self.pid))
+        self._bridge.connect(self._plug, str(self.pid), self._number)
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
@@ -182,6 +184,7 @@ class LoopbackHost:
             self._client_port, self._peer_port = reservation.ports
         self.client = f"{self.address}:{self._client_port}"
         self.config = str(self._folder / "etc")
+        self.log = str(self._folder / "log" / "etcd.log")
 
     def start(self) -> None:
         """Begin with an empty folder."""
@@ -211,7 +214,7 @@ class LoopbackHost:
             "etcd_server_peer_port": self._peer_port,
             "etcd_server_config_dir": self.config,
             "etcd_server_data_dir": str(self._folder / "data"),
-            "etcd_server_log_file": str(self._folder / "log" / "etcd.log"),
+            "etcd_server_log_file": self.log,
             "etcd_server_install_dir": str(self._folder / "opt"),
             "etcd_server_manage_user": False,
         }
