@@ -82,7 +82,8 @@ options:
     description:
       - Password of O(username). It is sent unencrypted to http endpoints, with a warning.
       - If not set, E(ANSIBLE_ETCD_PASSWORD), E(ETCDCTL_PASSWORD) and E(ETCDCTL_USER)
-        (C(user:password)) are consulted.
+        (C(user:password)) are consulted. Do not set them with the keyword C(environment), which
+        Ansible writes into a command line that everybody on the host may read.
     type: str
   connect_timeout:
     description: Seconds to connect to one endpoint.

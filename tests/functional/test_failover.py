@@ -149,7 +149,9 @@ def test_killed_member(own_three: Cluster, key: str) -> None:
     assert took.seconds < SOON
     follower.start()
     follower.wait_healthy()
-    assert Client(urls).read(key, quorum=True).endpoint == urls[0]
+    # Patient, as on a busy machine the first one may take longer than others are left alone.
+    again = Client(urls, hedge_delay=8.0).read(key, quorum=True)
+    assert again.endpoint == urls[0]
 
 
 def test_write_to_a_refused_first_endpoint_goes_on(
