@@ -4,8 +4,8 @@
 
 """Holds what clients were told against what the servers' own event history says. Pure.
 
-Each write has a value, and each deletion an index that it is conditional on, by which its event is
-known. So it can be counted how often an operation took effect, whatever its client was told.
+Each write and each append has a value, and each deletion an index that it is conditional on, by which
+its event is known. So it can be counted how often an operation took effect, whatever its client was told.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import itertools
 import json
 import typing as t
 
+from . import lifetimes
 from .history import Event, History, Kind, Operation, Outcome, Violation, Watched
 
 #: Rules, by the names that violations have.
@@ -24,6 +25,8 @@ TWICE = "a write was carried out twice"
 DONE_AFTER_ALL = "what was reported as not done, or as nothing to do, was done"
 NOBODYS = "something was done that nobody was to do"
 WRONG_INDEX = "an event is not where its writer was told it is"
+WRONG_KEY = "an append made another key than its writer was told"
+QUEUE = "the keys of appends are not in the order in which they were made"
 ORDER = "a write that ended before another one began comes after it"
 STALE = "a quorum read is older than a write that was acknowledged before it began"
 WRONG_READ = "a read shows what was not there"
@@ -50,6 +53,7 @@ def check(history: History) -> t.List[Violation]:
     acknowledged = _Acknowledged(history.operations)
     found = []  # type: t.List[Violation]
     found += _effects(history)
+    found += _queues(history)
     found += _orders(history.operations, acknowledged)
     reads = [
         one for one in history.operations if one.kind is Kind.READ and one.outcome is Outcome.DONE
@@ -62,6 +66,7 @@ def check(history: History) -> t.List[Violation]:
     for key in history.counters:
         found += _counter(key, history)
     found += _final(history, states)
+    found += lifetimes.check(history)
     return found
 
 
@@ -112,20 +117,32 @@ class _Acknowledged:
 def _identity(operation: Operation) -> _Identity:
     if operation.kind is Kind.DELETE:
         return ("delete", operation.key, operation.prev_index)
-    return ("write", operation.key, operation.value)
+    return (operation.kind.value, operation.key, operation.value)
+
+
+def _directory(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def _queues_of(history: History) -> t.Set[str]:
+    """Directories that are appended to."""
+    return {one.key for one in history.operations if one.kind is Kind.APPEND}
 
 
 def _effects(history: History) -> t.Iterator[Violation]:
     """How often each operation took effect, against what was said of it."""
+    queues = _queues_of(history)
     events = collections.defaultdict(list)  # type: t.Dict[_Identity, t.List[Event]]
     for event in history.events:
-        if event.value is not None:
+        if event.value is not None and _directory(event.key) in queues:
+            events["append", _directory(event.key), event.value].append(event)
+        elif event.value is not None:
             events["write", event.key, event.value].append(event)
         elif not event.expired:
             events["delete", event.key, event.prev_index].append(event)
     said = collections.defaultdict(list)  # type: t.Dict[_Identity, t.List[Operation]]
     for operation in history.operations:
-        if operation.kind in (Kind.WRITE, Kind.DELETE):
+        if operation.kind in (Kind.WRITE, Kind.APPEND, Kind.DELETE):
             said[_identity(operation)].append(operation)
     for identity in events.keys() - said.keys():
         yield Violation(NOBODYS, str(events[identity][0]))
@@ -143,13 +160,25 @@ def _effects(history: History) -> t.Iterator[Violation]:
         for operation in done:
             if happened and operation.index is not None and operation.index not in indexes:
                 yield Violation(WRONG_INDEX, "%s; events: %s" % (operation, indexes))
+            keys = [event.key for event in happened]
+            if happened and operation.made is not None and operation.made not in keys:
+                yield Violation(WRONG_KEY, "%s, %s; it is %s" % (operation, operation.made, keys))
+
+
+def _queues(history: History) -> t.Iterator[Violation]:
+    for queue in sorted(_queues_of(history)):
+        made = [event.key for event in history.events if _directory(event.key) == queue]
+        made = list(dict.fromkeys(made))
+        for earlier, later in zip(made, made[1:]):
+            if later < earlier:
+                yield Violation(QUEUE, "%s after %s" % (later, earlier))
 
 
 def _orders(
     operations: t.Iterable[Operation], acknowledged: _Acknowledged
 ) -> t.Iterator[Violation]:
     for one in operations:
-        if one.kind in (Kind.WRITE, Kind.DELETE) and one.outcome is Outcome.DONE and one.index:
+        if one.kind is not Kind.READ and one.outcome is Outcome.DONE and one.index:
             known = acknowledged.before(one.began)
             if one.index <= known:
                 yield Violation(ORDER, "%s has index %d after %d" % (one, one.index, known))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import enum
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Kind(enum.Enum):
     """What an operation does to its key."""
 
     WRITE = "write"
+    APPEND = "append"
+    REFRESH = "refresh"
     DELETE = "delete"
     READ = "read"
 
@@ -34,12 +36,15 @@ class Operation:
 
     Attributes:
         process: who did it; a process does one operation at a time.
+        key: of an append, the directory.
         began, ended: seconds, of one clock for all.
         value: what was to be written, or was read; None where the key is to go, or was not there.
             No two writes that are meant to be different have the same value for one key.
         index: the modifiedIndex of its event; of a read, the store's index. None if not known.
         prev_index: of a deletion, the modifiedIndex that it was conditional on.
         settles: whether a lost answer is looked into before it is called unknown, as tasks do.
+        ttl: seconds that the key is to live from now on; None for ever.
+        made: of an append, the key that was made; None if not known.
     """
 
     process: str
@@ -52,6 +57,8 @@ class Operation:
     index: t.Optional[int] = None
     prev_index: t.Optional[int] = None
     settles: bool = False
+    ttl: t.Optional[int] = None
+    made: t.Optional[str] = None
 
     def __str__(self) -> str:
         return "%s's %s of %s (%s) from %.3f to %.3f, %s" % (
@@ -73,6 +80,7 @@ class Event:
         value: of the key afterwards; None if it is gone.
         prev_index: the modifiedIndex of what it replaced; None if there was nothing.
         expired: whether its TTL ran out, which nobody's operation did.
+        seen: when somebody had been told of it; it happened before. On the clock of the operations.
     """
 
     index: int
@@ -80,6 +88,7 @@ class Event:
     value: t.Optional[str]
     prev_index: t.Optional[int] = None
     expired: bool = False
+    seen: t.Optional[float] = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,7 @@ class History:
         events: of the whole store, in their order.
         counters: keys whose values are JSON with a count ``n`` that each write makes one larger.
         final: what a quorum read showed at the end, each key with its value.
+        ended: when that read began.
     """
 
     operations: t.Tuple[Operation, ...]
@@ -108,6 +118,7 @@ class History:
     final: t.Mapping[str, str]
     watched: t.Tuple[Watched, ...] = ()
     counters: t.Tuple[str, ...] = ()
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)

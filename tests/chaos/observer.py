@@ -81,7 +81,9 @@ class Observer:
                 self.gaps[endpoint].append((since, index - 1))
             elif "node" in answer:
                 index = int(answer["node"]["modifiedIndex"]) + 1
-                event = to_event(answer["action"], answer["node"], answer.get("prevNode"))
+                event = to_event(
+                    answer["action"], answer["node"], answer.get("prevNode"), seen=time.monotonic()
+                )
                 if event is not None:
                     self._add(event, endpoint)
                     if event.key == self._last:
@@ -108,7 +110,10 @@ def _wait(endpoint: str, key: str, index: int) -> dict[str, Any] | None:
 
 
 def to_event(
-    action: str, node: Mapping[str, Any], before: Mapping[str, Any] | None
+    action: str,
+    node: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    seen: float | None = None,
 ) -> Event | None:
     """An event as the history has it; None for that of a directory."""
     if node.get("dir"):
@@ -120,4 +125,5 @@ def to_event(
         value=None if gone else node.get("value", ""),
         prev_index=None if before is None else before["modifiedIndex"],
         expired=action == "expire",
+        seen=seen,
     )

@@ -22,10 +22,12 @@ from harness import Cluster, FaultProxy
 from harness.binaries import Binary, find
 from harness.namespaces import NoNamespaces
 from .history import History, Kind, Operation, Outcome, Violation
-from .load import COUNTER, LAST, ROOT, Load, leaves
+from .lifetimes import GRACE
+from .load import LAST, Load, leaves
 from .nemesis import Nemesis
 from .network import Network, SpacedCluster
 from .observer import Observer
+from .workers import COUNTER, LONGEST_TTL, ROOT, SHORT
 
 _SHOWN = 10
 _SETTLED = 60.0
@@ -86,19 +88,33 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
         finally:
             load.end()
         cluster.wait_healthy(_SETTLED)
-        # What was given up on may still be carried out, and keys with a TTL go.
+        # What was given up on may still be carried out.
         time.sleep(3.0)
+        _wait_for_short_lives(quiet)
         own.append(_write(quiet, LAST, "last"))
+        ended = time.monotonic()
         final = dict(leaves(quiet.read(ROOT, recursive=True, quorum=True)))
         events = observer.finish(_SETTLED)
         load.join(_SETTLED)
-    history = History((*load.operations, *own), events, final, tuple(load.watched), (COUNTER,))
+    history = History(
+        (*load.operations, *own), events, final, tuple(load.watched), (COUNTER,), ended
+    )
     broken = [
         *[Violation("an exception that nobody expects", text) for text in load.faults],
         *[Violation("the observer missed events", str(gap)) for gap in observer.missed()],
         *[Violation("two servers tell different events", text) for text in observer.disagreements],
     ]
     return _figures(history, nemesis), broken + check(history)
+
+
+def _wait_for_short_lives(client: Client) -> None:
+    """Until all keys with a TTL have gone, or must have gone."""
+    deadline = time.monotonic() + GRACE + LONGEST_TTL + 1.0
+    while time.monotonic() < deadline:
+        there = leaves(client.read(ROOT, recursive=True, quorum=True))
+        if not any(key.startswith(f"{SHORT}/") for key, unused in there):
+            return
+        time.sleep(0.1)
 
 
 def _write(client: Client, key: str, value: str) -> Operation:

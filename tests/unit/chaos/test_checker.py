@@ -8,55 +8,23 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quorum.etcd.tests.chaos import checker
-from ansible_collections.quorum.etcd.tests.chaos.history import (
-    Event,
-    History,
-    Kind,
-    Operation,
-    Outcome,
-    Watched,
+from ansible_collections.quorum.etcd.tests.chaos.history import Event, Watched
+from ansible_collections.quorum.etcd.tests.unit.chaos.histories import (
+    EVENTS,
+    NOT_DONE,
+    OPERATIONS,
+    UNCHANGED,
+    UNKNOWN,
+    append,
+    count,
+    delete,
+    history,
+    read,
+    write,
 )
 
-DONE, UNCHANGED, NOT_DONE, UNKNOWN = Outcome
-
-
-def write(value, began, ended, outcome=DONE, index=None, process="p", key="/c/k", settles=False):
-    return Operation(process, Kind.WRITE, key, began, ended, outcome, value, index, None, settles)
-
-
-def read(value, began, ended, index, key="/c/k"):
-    return Operation("reader", Kind.READ, key, began, ended, DONE, value, index)
-
-
-def delete(prev_index, began, ended, outcome=DONE, index=None):
-    return Operation("p", Kind.DELETE, "/c/k", began, ended, outcome, None, index, prev_index)
-
-
-def count(n, by):
-    return '{"n": %d, "by": "%s"}' % (n, by)
-
-
-#: A key is written, changed, removed; somebody reads in between.
-EVENTS = (
-    Event(5, "/c/k", "a"),
-    Event(7, "/c/k", "b", 5),
-    Event(9, "/c/k", None, 7),
-)
-OPERATIONS = (
-    write("a", 1, 2, index=5),
-    write("b", 3, 4, index=7),
-    delete(7, 5, 6, index=9),
-)
-
-
-def history(operations=OPERATIONS, events=EVENTS, final=None, **others):
-    if final is None:
-        final = {}
-        for event in events:
-            final[event.key] = event.value
-        final = {key: value for key, value in final.items() if value is not None}
-    return History(tuple(operations), tuple(events), final, **others)
-
+#: What two appends to a directory lead to.
+APPENDED = (Event(5, "/c/05", "a"), Event(7, "/c/07", "b"))
 
 RIGHT = {
     "nothing": history((), ()),
@@ -81,6 +49,11 @@ RIGHT = {
     "a key that expired": history(
         [write("a", 1, 2, index=5), read(None, 3, 4, 6)],
         [EVENTS[0], Event(6, "/c/k", None, 5, expired=True)],
+    ),
+    "appends": history([append("a", 1, 2, made="/c/05"), append("b", 3, 4, index=7)], APPENDED),
+    "an append that is unknown, and one that is taken away": history(
+        [append("a", 1, 2, UNKNOWN), append("b", 1, 2), delete(7, 5, 6, key="/c/07")],
+        [*APPENDED, Event(9, "/c/07", None, 7)],
     ),
     "a watch": history(watched=[Watched("w", "/c", 6, 9, EVENTS[1:])]),
     "a watch of another key": history(watched=[Watched("w", "/c/k2", 6, 9, ())]),
@@ -148,6 +121,34 @@ WRONG = {
     "another index": (
         checker.WRONG_INDEX,
         history([write("a", 1, 2, index=6)], EVENTS[:1]),
+    ),
+    "an append of another key": (
+        checker.WRONG_KEY,
+        history([append("a", 1, 2, made="/c/06")], APPENDED[:1]),
+    ),
+    "an append that is lost": (checker.LOST, history([append("a", 1, 2)], ())),
+    "an append that was repeated": (
+        checker.TWICE,
+        history([append("a", 1, 2, UNKNOWN)], [APPENDED[0], Event(7, "/c/07", "a")]),
+    ),
+    "an append that was refused, and done": (
+        checker.DONE_AFTER_ALL,
+        history([append("a", 1, 2, NOT_DONE)], APPENDED[:1]),
+    ),
+    "an append that nobody asked for": (
+        checker.NOBODYS,
+        history([append("a", 1, 2)], APPENDED),
+    ),
+    "appends that change places": (
+        checker.ORDER,
+        history([append("a", 3, 4, index=5), append("b", 1, 2, index=7)], APPENDED),
+    ),
+    "appends whose keys are in another order": (
+        checker.QUEUE,
+        history(
+            [append("a", 1, 2), append("b", 3, 4)],
+            [Event(5, "/c/07", "a"), Event(7, "/c/05", "b")],
+        ),
     ),
     "out of order": (
         checker.ORDER,
