@@ -33,6 +33,7 @@ class AdapterLine:
     Args:
         pool: a connection pool of urllib3.
         failures: what its connections raise besides OSError.
+        refusal: of those, what says that a certificate is for another host.
         base, headers: as in `_lines.Line`.
     """
 
@@ -46,11 +47,13 @@ class AdapterLine:
         self,
         pool: t.Any,
         failures: t.Tuple[t.Type[Exception], ...],
+        refusal: t.Type[Exception],
         base: str = "",
         headers: t.Optional[t.Mapping[str, str]] = None,
     ) -> None:
         self._pool = pool
         self._failures = failures + (OSError, UnicodeError, http.client.HTTPException)
+        self._refusal = refusal
         self.base = base
         self.headers = headers or {}
 
@@ -69,6 +72,9 @@ class AdapterLine:
                 self._pool._prepare_proxy(connection)
             if connection.sock is None:
                 connection.connect()
+        except self._refusal as exc:
+            self.drop(connection)
+            raise AttemptFailed(Failure.TLS, "TLS: " + _not_accepted(exc)) from exc
         except self._failures as exc:
             self.drop(connection)
             raise _not_connected(exc) from exc
@@ -125,6 +131,8 @@ class Adapter:
         cert = _identity(self._tls) if secure else None
         verify = _authorities(self._tls) if secure else True
         failures = (self._urllib3.exceptions.HTTPError,)
+        # Of its own, and no OSError, where it compares the names itself: before version 2.
+        refusal = self._urllib3.connection.CertificateError
         try:
             if hasattr(self._adapter, "get_connection_with_tls_context"):
                 prepared = requests.Request("GET", url).prepare()
@@ -136,10 +144,22 @@ class Adapter:
                 self._adapter.cert_verify(pool, url, verify, cert)
         except (requests.exceptions.RequestException,) + failures as exc:
             raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
+        if secure:
+            self._set_oldest_version(pool)
         proxy = requests.utils.select_proxy(url, proxies)
         if proxy is not None and not secure:
-            return AdapterLine(pool, failures, url, self._adapter.proxy_headers(proxy))
-        return AdapterLine(pool, failures)
+            headers = self._adapter.proxy_headers(proxy)
+            return AdapterLine(pool, failures, refusal, url, headers)
+        return AdapterLine(pool, failures, refusal)
+
+    def _set_oldest_version(self, pool: t.Any) -> None:
+        """TLS 1.2 (RFC 8996), also where the libraries' age or settings allow older ones."""
+        context = pool.conn_kw.get("ssl_context")
+        if context is None:
+            required = ssl.CERT_REQUIRED if self._tls.verify else ssl.CERT_NONE
+            context = self._urllib3.util.ssl_.create_urllib3_context(cert_reqs=required)
+            pool.conn_kw["ssl_context"] = context
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
 
 
 def _authorities(tls: Tls) -> t.Union[str, bool]:
@@ -212,7 +232,7 @@ def _origin(exc: BaseException) -> BaseException:
 
 def _words(exc: BaseException) -> str:
     if isinstance(exc, ssl.CertificateError):
-        return "the certificate is not accepted: %s" % getattr(exc, "verify_message", exc)
+        return _not_accepted(getattr(exc, "verify_message", exc))
     if isinstance(exc, ssl.SSLError):
         return (getattr(exc, "reason", None) or str(exc)).lower().replace("_", " ")
     if isinstance(exc, http.client.RemoteDisconnected):
@@ -220,3 +240,7 @@ def _words(exc: BaseException) -> str:
     if isinstance(exc, http.client.HTTPException):
         return "the answer is not HTTP"
     return _lines.words(exc)
+
+
+def _not_accepted(reason: t.Union[str, Exception]) -> str:
+    return "the certificate is not accepted: %s" % reason

@@ -210,8 +210,9 @@ def _stored(client: Client, path: str) -> t.Dict[str, t.Optional[str]]:
     return {one[0]: one[1] for one in below.walk() if not one[2]}
 
 
-def test_a_write_lands_on_its_key_only(client: Client, key: str) -> None:
+def test_a_write_lands_on_its_key_only(own_single: Cluster, key: str) -> None:
     """Whatever the key is called, its write is found there, and nothing else has changed."""
+    client = Client(own_single.endpoints)
     client.write(key + "/bystander", "untouched")
     before = _stored(client, "/")
 
@@ -224,11 +225,13 @@ def test_a_write_lands_on_its_key_only(client: Client, key: str) -> None:
         except errors.ClientException:
             assert _stored(client, "/") == before
             return
-        assert client.read(written, quorum=True).node.value == value
-        canonical = written[:-1] if written.endswith("/") else written
-        shown = {} if "/_" in canonical else {canonical: value}
-        assert _stored(client, "/") == dict(before, **shown)
-        client.rmdir(key + "/x", recursive=True)
+        try:
+            assert client.read(written, quorum=True).node.value == value
+            canonical = written[:-1] if written.endswith("/") else written
+            shown = {} if "/_" in canonical else {canonical: value}
+            assert _stored(client, "/") == dict(before, **shown)
+        finally:
+            client.rmdir(key + "/x", recursive=True)
         assert _stored(client, "/") == before
 
     lands()

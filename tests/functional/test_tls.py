@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -343,6 +344,38 @@ def test_an_impostor_is_refused_and_gets_nothing(name: str, tmp_path: t.Any) -> 
             with pytest.raises(errors.EtcdTLSFailure, match=impostor.reason) as caught:
                 operation()
             assert server.url in str(caught.value)
+        assert server.heads == []
+
+
+def _lax_context(**unused: t.Any) -> ssl.SSLContext:
+    """As older libraries make it, or the settings of a system: the host's name is not OpenSSL's matter."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+@pytest.mark.parametrize("name", ["another host", "TLS 1.1"])
+def test_an_impostor_is_refused_where_the_libraries_are_lax(
+    name: str, tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself connects with such a context; the client does not."""
+    impostor = _impostor(name, str(tmp_path))
+    for module in ("urllib3.util.ssl_", "urllib3.connection"):
+        monkeypatch.setattr(module + ".create_urllib3_context", _lax_context)
+    with Hostile(says(ANSWER), impostor.context) as server:
+        host, unused, port = server.url.partition("://")[2].partition(":")
+        allowing = _lax_context()
+        allowing.load_verify_locations(impostor.ca_cert)
+        with socket.create_connection((host, int(port))) as plain:
+            with allowing.wrap_socket(plain, server_hostname=host) as connection:
+                assert connection.version()
+        with pytest.raises(errors.EtcdTLSFailure, match=impostor.reason) as caught:
+            Client(server.url, ca_cert=impostor.ca_cert).read("/k")
+        assert server.url in str(caught.value)
         assert server.heads == []
 
 

@@ -122,7 +122,7 @@ def test_ttl_is_kept_set_and_dropped(client: Client, key: str) -> None:
     run(client, key, {"a": "new"}, ttl=0)
     ttls = {one.key[-1]: one.ttl for one in client.read(key).node.nodes}
     assert ttls["a"] is None and ttls["b"] is not None
-    assert run(client, key, {"b": "2"}, ttl=10)["counts"]["refreshed"] == 1
+    assert run(client, key, {"b": "2"}, ttl=800)["counts"]["refreshed"] == 1
 
 
 #: What the proxy does to one of the writes; all but the last two end its connection.

@@ -28,6 +28,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._wire import (
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 from ansible_collections.quorum.etcd.tests.unit.fakes.network import FakeClock
 from urllib3 import exceptions as kinds
+from urllib3.connection import CertificateError
 
 CONNECTION = None
 
@@ -218,7 +219,7 @@ class Wire:
         self.connection = FakeConnection(self.sock, failing, opened)
         self.pool = FakePool(self.connection)
         self.http = _http.Http(tls=Tls(), clock=self.clock, **options)
-        self.line = _adapter.AdapterLine(self.pool, (kinds.HTTPError,))
+        self.line = _adapter.AdapterLine(self.pool, (kinds.HTTPError,), CertificateError)
         self.http._open = lambda endpoint: self.line
 
     def exchange(self, request, patience=PATIENCE):
