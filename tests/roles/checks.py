@@ -177,7 +177,9 @@ def check_members(cluster: Cluster, count: int) -> None:
         if host.name in gone:
             continue
         try:
-            Client(endpoint, **cluster.credentials).members()
+            alone = Client(endpoint, **cluster.credentials)
+            alone.members()
+            host.versions.add(alone.version_server())
         except EtcdException as exc:
             raise Wrong(f"{host.name} does not answer: {exc}\n{end_of_log(host)}") from exc
 

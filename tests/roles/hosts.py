@@ -91,6 +91,8 @@ class Host:
         self._plug = f"{bridge.name}n{number}"
         self.client = f"{self.address}:2379"
         self.log = f"/var/log/etcd/{self.name}.log"
+        self.versions: set[str] = set()
+        """The versions of etcd that answered here."""
         self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._init: subprocess.Popen[bytes] | None = None
 
@@ -185,6 +187,8 @@ class LoopbackHost:
         self.client = f"{self.address}:{self._client_port}"
         self.config = str(self._folder / "etc")
         self.log = str(self._folder / "log" / "etcd.log")
+        self.versions: set[str] = set()
+        """The versions of etcd that answered here."""
 
     def start(self) -> None:
         """Begin with an empty folder."""

@@ -69,12 +69,18 @@ def main() -> int:
                 where = "network namespaces" if isinstance(hosts[0], Host) else "loopback ports"
                 print(f"==> {part}, on {where}", flush=True)
                 _PARTS[part](hosts, work, binaries)
-            seen.append(f"{part} on {where}")
+                seen.append(f"{part} on {where}, {_answered(hosts)}")
     except Wrong as exc:
         print(f"FAILED: {exc}")
         return 1
-    print(f"{', '.join(seen)}; etcd {binaries[0].version}, {time.monotonic() - start:.0f} s")
+    print(f"{'; '.join(seen)}; {time.monotonic() - start:.0f} s")
     return 0
+
+
+def _answered(hosts: Hosts) -> str:
+    """The servers that answered in a part, in words."""
+    versions = sorted({version for host in hosts for version in host.versions})
+    return f"etcd {' and '.join(versions)}" if versions else "no server"
 
 
 @contextmanager
@@ -136,6 +142,7 @@ def _upgrade(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
         raise Wrong(f"{client.version_server()} runs, in a cluster of {client.version_cluster()}")
     with step("the second run changes nothing"):
         check_unchanged(cluster)
+        check_members(cluster, 3)
     with step(f"all {len(written)} acknowledged writes are there"):
         check_all_there(client, written)
 

@@ -11,7 +11,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from checks import (
     Hosts,
@@ -19,6 +22,7 @@ from checks import (
     check_members,
     check_refused,
     check_unchanged,
+    check_untouched,
     client_of,
     in_namespaces,
     installed,
@@ -34,6 +38,10 @@ from hosts import Host
 from load import check_all_there
 from play import Cluster, Wrong
 
+if TYPE_CHECKING:
+    from harness.dnsserver import DnsServer
+
+_DOMAIN = "cluster.example"
 _UNIT = "/etc/systemd/system/etcd.service"
 _PKI = "/etc/etcd/pki"
 _WAL = "/srv/etcd-wal/node"
@@ -152,29 +160,76 @@ def _check_owners(host: Host) -> None:
 
 
 def discovery(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
-    """Three nodes find each other by the SRV records of a domain."""
+    """Three nodes find each other by the SRV records of a domain, on each server."""
+    spaces = in_namespaces(hosts)[:3]
+    for binary in binaries if spaces else []:
+        folder = work / binary.version
+        folder.mkdir()
+        _discover_without_tls(Cluster(spaces, folder, installed(binary, folder)), binary)
+        _make_bare(spaces)
+        _discover_with_tls(Cluster(spaces, folder, installed(binary, folder)))
+        _make_bare(spaces)
+
+
+def _discover_without_tls(cluster: Cluster, binary: Binary) -> None:
+    service = f"_etcd-server._tcp.{_DOMAIN}"
+    with _domain(cluster, service) as server:
+        print(f"==> etcd {binary.version}, and nothing but {service}", flush=True)
+        if binary.version.startswith("3.4."):
+            for words in (["--check"], []):
+                with step(f"it stops before a service is touched {' '.join(words)}"):
+                    outcome = cluster.run("server", *words)
+                    check_refused(outcome, "finds its nodes by SRV records with TLS only")
+                    check_untouched(cluster)
+            return
+        begin(cluster)
+        _check_found_by_dns(cluster, service, server.queries)
+
+
+def _discover_with_tls(cluster: Cluster) -> None:
+    service = f"_etcd-server-ssl-prod._tcp.{_DOMAIN}"
+    cluster.variables["etcd_server_discovery_srv_name"] = "prod"
+    cluster.variables["etcd_server_tls_mode"] = "internal_ca"
+    with _domain(cluster, service) as server:
+        print(f"==> TLS, and nothing but {service}", flush=True)
+        begin(cluster)
+        _check_found_by_dns(cluster, service, server.queries)
+
+
+@contextmanager
+def _domain(cluster: Cluster, service: str) -> Iterator[DnsServer]:
+    """The only name server of the hosts, with one service, whose records name all of them."""
     from harness.dnsserver import DnsServer, Srv
 
-    spaces = in_namespaces(hosts)[:3]
-    if not spaces:
-        return
-    domain, service = "cluster.example", "_etcd-server._tcp.cluster.example"
-    names = {f"{host.name}.{domain}": host.address for host in spaces}
+    names = {f"{host.name}.{_DOMAIN}": host.address for host in cluster.hosts}
     records = {service: [Srv(0, 0, 2380, name) for name in names]}
-    gateway = spaces[0].address.rpartition(".")[0] + ".1"
-    cluster = Cluster(spaces, work, installed(binaries[0], work))
-    cluster.variables["etcd_server_discovery_srv"] = domain
+    gateway = cluster.hosts[0].address.rpartition(".")[0] + ".1"
+    command = f"rm -f /etc/resolv.conf && echo nameserver {gateway} >/etc/resolv.conf"
+    for host, name in zip(cluster.hosts, names, strict=True):
+        host.run("sh", "-c", command)
+        cluster.own[host.name] = {
+            "etcd_server_address": name,
+            "etcd_server_advertise_client_urls": [
+                f"{'https' if cluster.encrypted else 'http'}://{host.client}"
+            ],
+        }
+    cluster.variables["etcd_server_discovery_srv"] = _DOMAIN
     with DnsServer(records, names, host=gateway, port=53) as server:
-        for host, name in zip(spaces, names, strict=True):
-            command = f"rm -f /etc/resolv.conf && echo nameserver {gateway} >/etc/resolv.conf"
-            host.run("sh", "-c", command)
-            cluster.own[host.name] = {"etcd_server_address": name}
-        begin(cluster)
-        if service not in server.queries:
-            raise Wrong(f"nobody asked for {service}, but for {sorted(set(server.queries))}")
-    for host in spaces:
+        yield server
+
+
+def _check_found_by_dns(cluster: Cluster, service: str, queries: list[str]) -> None:
+    if service not in queries:
+        raise Wrong(f"nobody asked for {service}, but for {sorted(set(queries))}")
+    for host in cluster.hosts:
         if "ETCD_INITIAL_CLUSTER=" in host.run("cat", "/etc/etcd/etcd.env"):
             raise Wrong(f"{host.name} has a list of the members beside the domain")
+
+
+def _make_bare(hosts: list[Host]) -> None:
+    for host in hosts:
+        host.burn()
+        host.start()
 
 
 def systemd(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
@@ -281,6 +336,7 @@ def snapshot(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
         cluster.variables.update(_backup_of(host), etcd_server_tls_mode="internal_ca")
         with step(f"etcd {binary.version} with TLS"):
             cluster.must("server")
+            check_members(cluster, 1)
         with step(f"etcdctl {binary.version} saves the v3 store"):
             _etcdctl_in(host, "put", "a", "1")
             cluster.must("backup")
