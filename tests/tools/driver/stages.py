@@ -157,6 +157,9 @@ def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
         name = f"integration-{server.version}"
         run = partial(_left_out, server=server, stage=name)
         stages.append(Stage(name, f"the targets that make test leaves out, {server}", run))
+    name = "functional-old-libraries"
+    run = partial(_old_libraries, servers=servers, stage=name)
+    stages.append(Stage(name, f"the client on the oldest libraries, {_first(servers)}", run))
     run = partial(_old_python_on_core, servers=servers)
     title = f"{', '.join(_OLD_PYTHON)} on the oldest Python"
     stages.append(Stage("integration-old-python", title, run))
@@ -245,11 +248,15 @@ def _units(workspace: Workspace, core: Core, stage: str, minors: Sequence[str]) 
     return "; ".join(remarks)
 
 
-def functional(workspace: Workspace, core: Core, stage: str, chosen: str) -> str:
-    """The tests that need servers but no ansible-test; `chosen` as pytest's -k says which."""
-    tools = workspace.venv(
-        "functional", core.python, workspace.requirements("tests/functional/requirements.txt")
-    )
+def functional(workspace: Workspace, core: Core, stage: str, chosen: str, more: str = "") -> str:
+    """The tests that need servers but no ansible-test; `chosen` as pytest's -k says which.
+
+    `more` is the end of the name of another file of requirements.
+    """
+    requirements = workspace.requirements("tests/functional/requirements.txt")
+    if more:
+        requirements += workspace.requirements(f"tests/functional/requirements{more}.txt")
+    tools = workspace.venv(f"functional{more}", core.python, requirements)
     # The examples of the documentation are playbooks.
     programs = {"QUORUM_ETCD_ANSIBLE_PLAYBOOK": str(core.bin / "ansible-playbook")}
     extra = _importable(workspace) | programs
@@ -306,6 +313,12 @@ def _each_plugin(servers: Sequence[Server], workspace: Workspace, core: Core, st
 
 def _left_out(workspace: Workspace, server: Server, stage: str) -> str:
     return integration(workspace, _main_core(workspace), stage, server, *_ONCE, *_TESTED_BELOW)
+
+
+def _old_libraries(workspace: Workspace, servers: Sequence[Server], stage: str) -> str:
+    left_out = ["test_playbooks", *(f"etcd-{other.version}" for other in servers[1:])]
+    chosen = " and ".join(f"not {name}" for name in left_out)
+    return functional(workspace, _main_core(workspace), stage, chosen, more="-old")
 
 
 def _old_python_on_core(workspace: Workspace, servers: Sequence[Server]) -> str:
