@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import community
 import playbook
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from harness import community
 from lab import Lab
 from table import Check, milliseconds, print_table
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The collection community.general, to measure its lookup against ours."""
+"""The collection community.general, whose lookup ours is held against."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CannotBeHadError(Exception):
 def collections_path() -> Path:
     """A folder for ANSIBLE_COLLECTIONS_PATH that holds the collection and nothing else.
 
-    It is downloaded once (54 MB from PyPI), and kept with what else `make` installs.
+    It is downloaded once (54 MB from PyPI), and kept in the checkout's cache.
 
     Raises:
         CannotBeHadError: no package index offers it.
