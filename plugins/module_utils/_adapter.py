@@ -34,6 +34,7 @@ class AdapterLine:
         pool: a connection pool of urllib3.
         failures: what its connections raise besides OSError.
         refusal: of those, what says that a certificate is for another host.
+        new_context: makes the settings of one connection's TLS; None for none.
         base, headers: as in `_lines.Line`.
     """
 
@@ -48,12 +49,14 @@ class AdapterLine:
         pool: t.Any,
         failures: t.Tuple[t.Type[Exception], ...],
         refusal: t.Type[Exception],
+        new_context: t.Optional[t.Callable[[], ssl.SSLContext]] = None,
         base: str = "",
         headers: t.Optional[t.Mapping[str, str]] = None,
     ) -> None:
         self._pool = pool
         self._failures = failures + (OSError, UnicodeError, http.client.HTTPException)
         self._refusal = refusal
+        self._new_context = new_context
         self.base = base
         self.headers = headers or {}
 
@@ -67,6 +70,8 @@ class AdapterLine:
     def make(self, seconds: float) -> _lines.Connection:
         connection = self._pool._get_conn()
         connection.timeout = seconds
+        if connection.sock is None and self._new_context is not None:
+            connection.ssl_context = self._new_context()
         try:
             if connection.sock is None and self._pool.proxy is not None and not self.base:
                 self._pool._prepare_proxy(connection)
@@ -129,7 +134,7 @@ class Adapter:
         proxies = requests.utils.get_environ_proxies(url) if self._use_proxy else {}
         secure = endpoint.scheme == "https"
         cert = _identity(self._tls) if secure else None
-        verify = _authorities(self._tls) if secure else True
+        verify = self._authorities() if secure else True
         failures = (self._urllib3.exceptions.HTTPError,)
         # Of its own, and no OSError, where it compares the names itself: before version 2.
         refusal = self._urllib3.connection.CertificateError
@@ -144,41 +149,36 @@ class Adapter:
                 self._adapter.cert_verify(pool, url, verify, cert)
         except (requests.exceptions.RequestException,) + failures as exc:
             raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
-        if secure:
-            self._set_oldest_version(pool)
         proxy = requests.utils.select_proxy(url, proxies)
-        if proxy is not None and not secure:
-            headers = self._adapter.proxy_headers(proxy)
-            return AdapterLine(pool, failures, refusal, url, headers)
-        return AdapterLine(pool, failures, refusal)
+        if secure:
+            return AdapterLine(pool, failures, refusal, self._new_context)
+        if proxy is None:
+            return AdapterLine(pool, failures, refusal)
+        headers = self._adapter.proxy_headers(proxy)
+        return AdapterLine(pool, failures, refusal, base=url, headers=headers)
 
-    def _set_oldest_version(self, pool: t.Any) -> None:
-        """TLS 1.2 (RFC 8996), also where the libraries' age or settings allow older ones."""
-        context = pool.conn_kw.get("ssl_context")
-        if context is None:
-            required = ssl.CERT_REQUIRED if self._tls.verify else ssl.CERT_NONE
-            context = self._urllib3.util.ssl_.create_urllib3_context(cert_reqs=required)
-            pool.conn_kw["ssl_context"] = context
+    def _new_context(self) -> ssl.SSLContext:
+        """TLS 1.2 at least (RFC 8996), also where the libraries or a system's settings allow less."""
+        required = ssl.CERT_REQUIRED if self._tls.verify else ssl.CERT_NONE
+        context = self._urllib3.util.ssl_.create_urllib3_context(cert_reqs=required)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context  # type: ignore[no-any-return]
 
-
-def _authorities(tls: Tls) -> t.Union[str, bool]:
-    """Path of the authorities to trust, once they have been seen to load.
-
-    True for those that come with requests, False to trust anybody.
-    """
-    if not tls.verify:
-        return False
-    if tls.ca_cert is None:
-        return True
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(tls.ca_cert)
-    except OSError as exc:
-        raise ClientException(
-            "ca_cert %s cannot be used: %s (it is a PEM file of certificates)"
-            % (tls.ca_cert, _words(exc))
-        ) from exc
-    return tls.ca_cert
+    def _authorities(self) -> t.Union[str, bool]:
+        """Path of the authorities to trust, once they have been seen to load; False for anybody."""
+        if not self._tls.verify:
+            return False
+        path = self._tls.ca_cert
+        if path is None:
+            return self._requests.certs.where()  # type: ignore[no-any-return]
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError as exc:
+            raise ClientException(
+                "ca_cert %s cannot be used: %s (it is a PEM file of certificates)"
+                % (path, _words(exc))
+            ) from exc
+        return path
 
 
 def _identity(tls: Tls) -> t.Optional[t.Tuple[str, str]]:

@@ -84,6 +84,25 @@ def says(*pieces: bytes) -> Answering:
     return answer
 
 
+def tunnels_to(host: str, port: int) -> Answering:
+    """What a proxy does with CONNECT: it passes bytes both ways, and knows nothing of them."""
+
+    def answer(sock: socket.socket) -> None:
+        with socket.create_connection((host, port)) as other:
+            sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            threading.Thread(target=_pour, args=(other, sock), daemon=True).start()
+            _pour(sock, other)
+
+    return answer
+
+
+def _pour(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
 class Deaf(Hostile):
     """Answers whatever comes, though it may be no request; `heads` has its first bytes."""
 

@@ -22,7 +22,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
 from harness import Binary, Certs, Cluster, Tls
-from hostile import Deaf, Hostile, says
+from hostile import Deaf, Hostile, says, tunnels_to
 
 
 @pytest.fixture
@@ -348,7 +348,7 @@ def test_an_impostor_is_refused_and_gets_nothing(name: str, tmp_path: t.Any) -> 
 
 
 def _lax_context(**unused: t.Any) -> ssl.SSLContext:
-    """As older libraries make it, or the settings of a system: the host's name is not OpenSSL's matter."""
+    """As older libraries make it, or settings of a system; to OpenSSL all host names are right."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     with warnings.catch_warnings():
@@ -379,6 +379,20 @@ def test_an_impostor_is_refused_where_the_libraries_are_lax(
         assert server.heads == []
 
 
+def test_without_ca_cert_the_authorities_of_requests_are_trusted(
+    tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no others."""
+    authority = trustme.CA()
+    with Hostile(says(ANSWER), _context(authority.issue_cert("127.0.0.1"))) as server:
+        with pytest.raises(errors.EtcdTLSFailure, match="unable to get local issuer"):
+            Client(server.url).read("/k")
+        ca_cert = os.path.join(str(tmp_path), "ca.pem")
+        authority.cert_pem.write_to_path(ca_cert)
+        monkeypatch.setattr("requests.certs.where", lambda: ca_cert)
+        assert Client(server.url).read("/k").node.value == "v"
+
+
 def test_a_whole_chain_is_accepted(tmp_path: t.Any) -> None:
     """The same server as without its intermediate certificate, with it."""
     authority = trustme.CA()
@@ -401,6 +415,24 @@ def test_a_plain_answer_to_tls_is_refused() -> None:
             assert url in str(caught.value)
         assert server.heads
         assert not any(BASIC in head or b"/v2/keys" in head for head in server.heads)
+
+
+def test_tls_through_a_proxy(
+    secure: Cluster, files: t.Dict[str, str], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for a tunnel only; the other end of it has to prove who it is."""
+    host, unused, port = secure.endpoints[0].partition("://")[2].partition(":")
+    monkeypatch.setitem(os.environ, "no_proxy", "")
+    with Hostile(tunnels_to(host, int(port))) as proxy:
+        monkeypatch.setitem(os.environ, "https_proxy", proxy.url)
+        client = Client(secure.endpoints[0], use_proxy=True, **files)
+        client.write(key, "x")
+        assert client.read(key, quorum=True).node.value == "x"
+        (head,) = proxy.heads
+        assert head.startswith(b"CONNECT %s:%s HTTP/1." % (host.encode(), port.encode()))
+        untrusting = Client(secure.endpoints[0], use_proxy=True)
+        with pytest.raises(errors.EtcdTLSFailure, match="unable to get local issuer"):
+            untrusting.read(key)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
