@@ -41,6 +41,7 @@ from harness.namespaces import Bridge, NoNamespaces
 from hosts import Host, LoopbackHost
 from load import check_all_there
 from play import Cluster, Wrong
+from redhat import redhat
 from replacing import replace
 from single import discovery, settings, snapshot, systemd
 
@@ -271,6 +272,7 @@ _PARTS = {
     "settings": settings,
     "discovery": discovery,
     "systemd": systemd,
+    "redhat": redhat,
     "snapshot": snapshot,
     "replace": replace,
     "tls": _tls,
