@@ -146,7 +146,7 @@ def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
         stages.append(Stage(name, f"the targets that make test leaves out, {server}", run))
     name = "functional-old-libraries"
     run = partial(_old_libraries, servers=servers, stage=name)
-    stages.append(Stage(name, f"the client on the oldest libraries, {_first(servers)}", run))
+    stages.append(Stage(name, "the client on the oldest libraries", run))
     run = partial(_old_python_on_core, servers=servers)
     title = f"{', '.join(_OLD_PYTHON)} on the oldest Python"
     stages.append(Stage("integration-old-python", title, run))
