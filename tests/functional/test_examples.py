@@ -61,6 +61,7 @@ NOT_RUN = {
     ("server", "an-etcd-cluster"): _ROLES,
 }
 
+
 def _scenario_of(document: str) -> Path:
     return SCENARIOS / (document.replace("/", "_") + ".yml")
 

@@ -18,6 +18,7 @@ import typing as t
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from harness import Cluster
 from hostile import Answering, Hostile, says
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
