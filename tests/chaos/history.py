@@ -45,6 +45,7 @@ class Operation:
         settles: whether a lost answer is looked into before it is called unknown, as tasks do.
         ttl: seconds that the key is to live from now on; None for ever.
         made: of an append, the key that was made; None if not known.
+        why: of a failure, the error.
     """
 
     process: str
@@ -59,9 +60,10 @@ class Operation:
     settles: bool = False
     ttl: t.Optional[int] = None
     made: t.Optional[str] = None
+    why: str = ""
 
     def __str__(self) -> str:
-        return "%s's %s of %s (%s) from %.3f to %.3f, %s" % (
+        return "%s's %s of %s (%s) from %.3f to %.3f, %s%s" % (
             self.process,
             self.kind.value,
             self.key,
@@ -69,6 +71,7 @@ class Operation:
             self.began,
             self.ended,
             self.outcome.value,
+            self.why and ": %s" % self.why,
         )
 
 
@@ -78,17 +81,23 @@ class Event:
 
     Attributes:
         value: of the key afterwards; None if it is gone.
-        prev_index: the modifiedIndex of what it replaced; None if there was nothing.
+        prev_index: the modifiedIndex of what it replaced; None if there was nothing. Two events
+            are the same without it, since servers mix it up (see `hidden`).
         expired: whether its TTL ran out, which nobody's operation did.
         seen: when somebody had been told of it; it happened before. On the clock of the operations.
+        hidden: whether some server does not tell it, although it tells later ones. One that has
+            caught up from a snapshot while it ran mixes the events that it had with those of the
+            snapshot: what an event does not have, it may have of the event a thousand before, the
+            mark of a refresh, which nobody is told of, and what it replaced. (Observed.)
     """
 
     index: int
     key: str
     value: t.Optional[str]
-    prev_index: t.Optional[int] = None
+    prev_index: t.Optional[int] = field(default=None, compare=False)
     expired: bool = False
     seen: t.Optional[float] = field(default=None, compare=False)
+    hidden: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,25 @@ class Watched:
 
 
 @dataclass(frozen=True)
+class MemberChange:
+    """What a task said of a member that is to be in the cluster, or is not to be in it."""
+
+    peer_url: str
+    present: bool
+    outcome: Outcome
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class MemberList:
+    """The members as a server lists them that has caught up with the cluster."""
+
+    endpoint: str
+    peer_urls: t.Tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class History:
     """All of it.
 
@@ -111,6 +139,9 @@ class History:
         counters: keys whose values are JSON with a count ``n`` that each write makes one larger.
         final: what a quorum read showed at the end, each key with its value.
         ended: when that read began.
+        clock_moved: whether the servers' clock did, by which they measure TTLs.
+        membership: lists of the members, and changes to them, in their order; there are no two
+            changes at a time.
     """
 
     operations: t.Tuple[Operation, ...]
@@ -119,6 +150,8 @@ class History:
     watched: t.Tuple[Watched, ...] = ()
     counters: t.Tuple[str, ...] = ()
     ended: float = 0.0
+    clock_moved: bool = False
+    membership: t.Tuple[t.Union[MemberChange, MemberList], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from .history import Event, Operation, Watched
 from .observer import to_event
+from .outside import Outside
 from .workers import ROOT, Worker
 
 #: The key whose event is the last one.
@@ -22,23 +26,29 @@ LAST = "/chaos/last"
 
 
 class Load:
-    """The processes, each a thread with a client of its own.
+    """The processes: threads with a client of their own each, and some that run tasks outside.
 
     Args:
         seed: decides what each of them does.
-        make_client: makes the client of the process with this number.
+        endpoints_of: those that the process with this number knows.
+        directory: for files.
 
     Attributes:
         operations, watched: what they noted.
         faults: what must not be: an exception that nobody expects.
     """
 
-    def __init__(self, seed: str, make_client: Callable[[int], Client]) -> None:
+    def __init__(
+        self, seed: str, endpoints_of: Callable[[int], list[str]], directory: Path
+    ) -> None:
+        self._seed = seed
         self.operations: list[Operation] = []
         self.watched: list[Watched] = []
         self.faults: list[str] = []
         self._ended = threading.Event()
-        jobs: list[Callable[[Worker], None]] = [
+        note = self.operations.append
+        jobs: dict[str, Callable[[], None]] = {}
+        inside = [
             *[Worker.swap] * 2,
             *[Worker.count] * 2,
             *[Worker.run_task] * 2,
@@ -47,14 +57,17 @@ class Load:
             Worker.apply_tree,
             Worker.read,
         ]
+        for number, job in enumerate(inside):
+            name = f"{job.__name__}-{number}"
+            jobs[name] = partial(job, Worker(name, seed, _client(endpoints_of(number)), note))
+        for number, run in enumerate([Outside.run_module, Outside.run_playbook], len(inside)):
+            name = f"{run.__name__}-{number}"
+            jobs[name] = partial(run, Outside(name, seed, endpoints_of(number), directory, note))
         self._threads = [
-            threading.Thread(
-                target=self._repeat, args=(Worker(name, seed, client, self.operations.append), job)
-            )
-            for number, job in enumerate(jobs)
-            for name, client in [(f"{job.__name__}-{number}", make_client(number))]
+            threading.Thread(target=self._repeat, args=(name, job)) for name, job in jobs.items()
         ]
-        self._watching = threading.Thread(target=self._watch, args=(make_client(len(jobs)),))
+        watcher = _client(endpoints_of(len(jobs)))
+        self._watching = threading.Thread(target=self._watch, args=(watcher,))
         for thread in [*self._threads, self._watching]:
             thread.start()
 
@@ -74,14 +87,15 @@ class Load:
         if self._watching.is_alive():
             raise RuntimeError("the watch has not seen the last event")
 
-    def _repeat(self, worker: Worker, job: Callable[[Worker], None]) -> None:
+    def _repeat(self, name: str, job: Callable[[], None]) -> None:
+        pauses = random.Random(f"{self._seed} {name} pauses")
         while not self._ended.is_set():
             try:
-                job(worker)
+                job()
             except Exception as exc:  # noqa: BLE001 - nothing else may come out of a client
-                self.faults.append(f"{worker.name}: {type(exc).__name__}: {exc}")
+                self.faults.append(f"{name}: {type(exc).__name__}: {exc}")
                 return
-            time.sleep(worker.random.uniform(0.0, 0.02))
+            time.sleep(pauses.uniform(0.0, 0.02))
 
     def _watch(self, client: Client) -> None:
         since = index = 1
@@ -108,6 +122,10 @@ class Load:
 
     def _saw(self, since: int, until: int, events: list[Event]) -> None:
         self.watched.append(Watched("watch", ROOT, since, until, tuple(events)))
+
+
+def _client(endpoints: list[str]) -> Client:
+    return Client(endpoints, connect_timeout=0.5, timeout=8.0, total_timeout=20.0)
 
 
 def leaves(result: EtcdResult) -> Iterator[tuple[str, str]]:

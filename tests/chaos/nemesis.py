@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import collections
 import random
+import threading
 import time
 from collections.abc import Callable
 
 from harness import Cluster, FaultProxy, HarnessError, Member
 
+from .clock import Clock
 from .network import Network, SpacedCluster
 
 #: Seconds that a fault lasts, and that the cluster is left alone after it.
 _LASTS = (0.5, 2.5)
 _REST = (0.5, 2.0)
+
+_CLOCK = "the clock steps"
+
+#: Seconds that the clock steps, forth or back.
+_STEPS = (2.0, 120.0)
+
+#: Seconds to look for a leader; there is none to be found while the one that leads is removed.
+_NO_LEADER = 2.0
 
 
 class Nemesis:
@@ -25,17 +35,25 @@ class Nemesis:
 
     Args:
         network: of the cluster, if it has one of its own.
+        clock: if it may be moved.
 
     Attributes:
         injected: how often each fault was injected.
+        at_work: held from the beginning of a fault until all members are healthy again.
     """
 
     def __init__(
-        self, seed: str, cluster: Cluster, proxies: list[FaultProxy], network: Network | None
+        self,
+        seed: str,
+        cluster: Cluster,
+        proxies: list[FaultProxy],
+        network: Network | None,
+        clock: Clock | None,
     ) -> None:
         self._random = random.Random(f"{seed} nemesis")
         self._cluster = cluster
         self._proxies = proxies
+        self.at_work = threading.Lock()
         self.injected: collections.Counter[str] = collections.Counter()
         self._faults: dict[str, Callable[[], None]] = {
             "a member dies": lambda: self._die([self._any()]),
@@ -56,6 +74,13 @@ class Nemesis:
                 "a link loses packets": lambda: self._flap(network, self._any()),
                 "a disk is full": lambda: self._fill(cluster, self._any()),
             }
+        if network is not None and network.slow_link is not None:
+            self._faults |= {
+                "a link is slow": lambda: self._slow(network, self._any()),
+                "the leader's link is slow": lambda: self._slow(network, self._leader()),
+            }
+        if clock is not None:
+            self._faults[_CLOCK] = lambda: self._step(clock)
 
     def run(self, seconds: float) -> None:
         """Each fault at least once if there is time, in an order of its own."""
@@ -63,12 +88,15 @@ class Nemesis:
         while time.monotonic() < deadline:
             names = list(self._faults)
             self._random.shuffle(names)
+            # It was asked for, so it comes first.
+            names.sort(key=lambda name: name != _CLOCK)
             for name in names:
                 if time.monotonic() >= deadline:
                     return
-                self._faults[name]()
-                self.injected[name] += 1
-                self._cluster.wait_healthy(60.0)
+                with self.at_work:
+                    self._faults[name]()
+                    self.injected[name] += 1
+                    self._cluster.wait_healthy(60.0)
                 time.sleep(self._random.uniform(*_REST))
 
     def _any(self) -> Member:
@@ -76,7 +104,7 @@ class Nemesis:
 
     def _leader(self) -> Member:
         try:
-            return self._cluster.leader()
+            return self._cluster.leader(_NO_LEADER)
         except HarnessError:
             return self._any()
 
@@ -106,6 +134,14 @@ class Nemesis:
                 time.sleep(self._random.uniform(0.01, 0.1))
             time.sleep(self._random.uniform(0.01, 0.2))
 
+    def _slow(self, network: Network, member: Member) -> None:
+        with network.slow(member.name):
+            self._last()
+
+    def _step(self, clock: Clock) -> None:
+        with clock.wrong(self._random.choice((-1, 1)) * self._random.uniform(*_STEPS)):
+            self._last()
+
     def _fill(self, cluster: SpacedCluster, member: Member) -> None:
         """A member whose disk is full ends when it is to write a snapshot."""
         filler = cluster.fill_disk(member)
@@ -116,8 +152,11 @@ class Nemesis:
             member.start()
 
     def _on_the_way(self, mode: str, **about: float) -> None:
-        for proxy in self._proxies:
+        """On all ways but one, by which the cluster can be asked what became of it."""
+        spared = self._any().endpoint
+        chosen = [proxy for proxy in self._proxies if proxy.upstream_url != spared]
+        for proxy in chosen:
             proxy.set_mode(mode, times=self._random.randint(2, 8), **about)
         self._last()
-        for proxy in self._proxies:
+        for proxy in chosen:
             proxy.set_mode("pass")

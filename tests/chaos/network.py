@@ -22,6 +22,13 @@ from harness.ports import HOST
 #: Of a member's file system: what etcd writes ahead takes some 128 MB of it.
 _DISK = "size=256m"
 
+#: Ways to make a link that delays and loses packets, the best one first: some kernels have no
+#: netem. The other is a link with a queue that is longer than what it can hold.
+_SLOW_LINKS = (
+    ("netem", "delay", "100ms", "50ms", "loss", "5%"),
+    ("tbf", "rate", "64kbit", "burst", "1600", "latency", "400ms"),
+)
+
 _SETTINGS = (
     # A disk that is full shows when a snapshot is written, so that has to be soon.
     "--snapshot-count=500",
@@ -29,10 +36,15 @@ _SETTINGS = (
 
 
 class Network(Bridge):
-    """A bridge with a namespace for each member, whose names are m1 to m250."""
+    """A bridge with a namespace for each member, whose names are m1 to m250.
+
+    Attributes:
+        slow_link: how this machine makes one; None if it cannot.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.slow_link: tuple[str, ...] | None = None
         self._spaces: list[str] = []
 
     def __enter__(self) -> Network:
@@ -42,10 +54,17 @@ class Network(Bridge):
         except (OSError, subprocess.CalledProcessError) as exc:
             self.__exit__()
             raise NoNamespaces(f"no namespace could be made: {exc}") from exc
+        for way in _SLOW_LINKS:
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                with self._shaped("m1", way):
+                    self.slow_link = way
+                    break
         return self
 
     def __exit__(self, *unused: object) -> None:
         for space in self._spaces:
+            # By name: connections that end slowly keep a namespace, and what is in it, for a while.
+            _try("ip", "link", "del", space)
             _try("ip", "netns", "del", space)
         super().__exit__(*unused)
 
@@ -81,6 +100,24 @@ class Network(Bridge):
         finally:
             ip("link", "set", self.space(member), "up")
 
+    @contextlib.contextmanager
+    def slow(self, member: str) -> Iterator[None]:
+        """What goes to the member is late meanwhile, and some of it is lost."""
+        if self.slow_link is None:
+            raise NoNamespaces("this machine makes no slow links")
+        with self._shaped(member, self.slow_link):
+            yield
+
+    @contextlib.contextmanager
+    def _shaped(self, member: str, way: tuple[str, ...]) -> Iterator[None]:
+        plug = self.space(member)
+        shape = ("tc", "qdisc", "replace", "dev", plug, "root", *way)
+        subprocess.run(shape, check=True, capture_output=True)
+        try:
+            yield
+        finally:
+            _try("tc", "qdisc", "del", "dev", plug, "root")
+
 
 def _number(member: str) -> int:
     """The last part of a member's address."""
@@ -96,7 +133,7 @@ class SpacedCluster(Cluster):
 
     def stop(self) -> None:
         """As that of every cluster; the disks go before the folder does."""
-        for member in self.members:
+        for member in self.members + self.spares:
             member.kill()
             _try("umount", "--lazy", member.data_dir)
         super().stop()

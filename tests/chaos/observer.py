@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -22,13 +24,13 @@ _CLEARED = 401
 
 
 class Observer:
-    """Follows the events below a key on every member.
+    """Follows the events below a key on every server, also on those that join or leave.
 
     Args:
         last: the key whose event is the last one.
 
     Attributes:
-        gaps: of each member, the indexes that it had forgotten: after the first, up to the second.
+        gaps: of each endpoint, the indexes that it had forgotten: after the first, to the second.
         disagreements: indexes at which two servers tell different events; there must be none.
     """
 
@@ -36,28 +38,33 @@ class Observer:
         self._key = key
         self._last = last
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._events: dict[int, Event] = {}
+        self._told: dict[str, set[int]] = {endpoint: set() for endpoint in endpoints}
         self.gaps: dict[str, list[tuple[int, int]]] = {endpoint: [] for endpoint in endpoints}
         self.disagreements: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._follow, args=(endpoint,), daemon=True)
+        self._threads = {
+            endpoint: threading.Thread(target=self._follow, args=(endpoint,), daemon=True)
             for endpoint in endpoints
-        ]
-        for thread in self._threads:
+        }
+        for thread in self._threads.values():
             thread.start()
 
-    def finish(self, seconds: float) -> tuple[Event, ...]:
-        """All events, once the last one was seen on each member.
+    def finish(self, endpoints: list[str], seconds: float) -> tuple[Event, ...]:
+        """All events, once the last one was seen on each of these, which are in the cluster.
 
         Raises:
             RuntimeError: a member did not tell them all in this time.
         """
         deadline = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(deadline - time.monotonic(), 0.0))
-            if thread.is_alive():
-                raise RuntimeError(f"{thread.name} has not told all of its events")
-        return tuple(self._events[index] for index in sorted(self._events))
+        for endpoint in endpoints:
+            self._threads[endpoint].join(max(deadline - time.monotonic(), 0.0))
+            if self._threads[endpoint].is_alive():
+                raise RuntimeError(f"{endpoint} has not told all of its events")
+        self._ended.set()
+        for thread in self._threads.values():
+            thread.join()
+        return tuple(self._with_hidden(self._events[index]) for index in sorted(self._events))
 
     def missed(self) -> list[tuple[int, int]]:
         """What no member has told."""
@@ -70,9 +77,8 @@ class Observer:
         return left
 
     def _follow(self, endpoint: str) -> None:
-        threading.current_thread().name = endpoint
         index = 1
-        while True:
+        while not self._ended.is_set():
             answer = _wait(endpoint, self._key, index)
             if answer is None:
                 time.sleep(_PAUSE)
@@ -88,12 +94,27 @@ class Observer:
                     self._add(event, endpoint)
                     if event.key == self._last:
                         return
+        # A server that is not in the cluster at the end tells nothing of what it missed.
+        self.gaps[endpoint].append((index - 1, sys.maxsize))
 
     def _add(self, event: Event, endpoint: str) -> None:
+        self._told[endpoint].add(event.index)
         with self._lock:
             known = self._events.setdefault(event.index, event)
+            if event.prev_index is None:
+                # What others say that it replaced is of another event (see `Event.hidden`).
+                self._events[event.index] = dataclasses.replace(known, prev_index=None)
         if known != event:
             self.disagreements.append(f"{endpoint}: {event}, others: {known}")
+
+    def _with_hidden(self, event: Event) -> Event:
+        """The event, with what it takes all servers to know of it."""
+        hidden = any(
+            event.index not in told
+            and not any(since < event.index <= until for since, until in self.gaps[endpoint])
+            for endpoint, told in self._told.items()
+        )
+        return dataclasses.replace(event, hidden=hidden)
 
 
 def _wait(endpoint: str, key: str, index: int) -> dict[str, Any] | None:

@@ -15,15 +15,18 @@ import random
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from .checker import check
+from .clock import Clock, ClockHeld
 from harness import Cluster, FaultProxy
 from harness.binaries import Binary, find
 from harness.namespaces import NoNamespaces
 from .history import History, Kind, Operation, Outcome, Violation
 from .lifetimes import GRACE
 from .load import LAST, Load, leaves
+from .membership import Membership
 from .nemesis import Nemesis
 from .network import Network, SpacedCluster
 from .observer import Observer
@@ -31,6 +34,9 @@ from .workers import COUNTER, LONGEST_TTL, ROOT, SHORT
 
 _SHOWN = 10
 _SETTLED = 60.0
+
+#: Members that a cluster needs so that it can do without one.
+_ENOUGH = 3
 
 
 def main() -> int:
@@ -40,6 +46,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of load (default: 60)")
     parser.add_argument("--members", type=int, default=3, help="of the cluster (default: 3)")
     parser.add_argument("--etcd", default="", help="only servers whose version begins so")
+    parser.add_argument("--clock", action="store_true", help="step the clock of the machine, too")
     parser.add_argument("--first", action="store_true", help="the first server only")
     arguments = parser.parse_args()
     binaries = [one for one in find() if one.version.startswith(arguments.etcd)]
@@ -50,7 +57,11 @@ def main() -> int:
     said = []
     for binary in binaries[:1] if arguments.first else binaries:
         print(f"==> etcd {binary.version}, {arguments.members} members, seed {arguments.seed}")
-        figures, violations = _round(binary, arguments)
+        try:
+            figures, violations = _round(binary, arguments)
+        except ClockHeld as exc:
+            print(f"FAILED: {exc}")
+            return 1
         for violation in violations[:_SHOWN]:
             print(f"    {violation.rule}: {violation.what}")
         failed = failed or bool(violations)
@@ -62,6 +73,7 @@ def main() -> int:
 
 def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Violation]]:
     with ExitStack() as stack:
+        clock = stack.enter_context(Clock()) if arguments.clock else None
         network = None
         try:
             network = stack.enter_context(Network())
@@ -69,42 +81,60 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
         except NoNamespaces as exc:
             print(f"    on loopback, without faults of network and disks: {exc}")
             cluster = stack.enter_context(Cluster(binary, arguments.members))
-        proxies = [stack.enter_context(FaultProxy(url)) for url in cluster.endpoints]
-        ways = [[proxy.url for proxy in proxies], cluster.endpoints]
+        if network is not None and network.slow_link is None:
+            print("    without slow links: tc makes none here")
+        if arguments.members >= _ENOUGH:
+            cluster.add_spare(f"m{arguments.members + 1}")
+        endpoints = [member.endpoint for member in cluster.members + cluster.spares]
+        proxies = [stack.enter_context(FaultProxy(url)) for url in endpoints]
+        ways = [[proxy.url for proxy in proxies], endpoints]
 
-        def make_client(number: int) -> Client:
+        def endpoints_of(number: int) -> list[str]:
             # Half of them go through the proxies, and each knows the members in another order.
             urls = list(ways[number % 2])
             random.Random(f"{arguments.seed} {number}").shuffle(urls)
-            return Client(urls, connect_timeout=0.5, timeout=8.0, total_timeout=20.0)
+            return urls
 
-        quiet = Client(cluster.endpoints)
+        quiet = Client(endpoints)
         own = [_write(quiet, f"{ROOT}/first", "first")]
-        observer = Observer(cluster.endpoints, ROOT, LAST)
-        load = Load(arguments.seed, make_client)
-        nemesis = Nemesis(arguments.seed, cluster, proxies, network)
+        observer = Observer(endpoints, ROOT, LAST)
+        load = Load(arguments.seed, endpoints_of, Path(cluster.directory))
+        nemesis = Nemesis(arguments.seed, cluster, proxies, network, clock)
+        membership = Membership(arguments.seed, cluster, Client(endpoints), nemesis.at_work)
         try:
             nemesis.run(arguments.seconds)
         finally:
+            membership.end()
             load.end()
+            membership.join()
         cluster.wait_healthy(_SETTLED)
         # What was given up on may still be carried out.
         time.sleep(3.0)
-        _wait_for_short_lives(quiet)
+        if clock is None:
+            _wait_for_short_lives(quiet)
         own.append(_write(quiet, LAST, "last"))
         ended = time.monotonic()
         final = dict(leaves(quiet.read(ROOT, recursive=True, quorum=True)))
-        events = observer.finish(_SETTLED)
+        membership.look()
+        events = observer.finish(cluster.endpoints, _SETTLED)
         load.join(_SETTLED)
     history = History(
-        (*load.operations, *own), events, final, tuple(load.watched), (COUNTER,), ended
+        operations=(*load.operations, *own),
+        events=events,
+        final=final,
+        watched=tuple(load.watched),
+        counters=(COUNTER,),
+        ended=ended,
+        clock_moved=clock is not None,
+        membership=tuple(membership.happened),
     )
+    faults = load.faults + membership.faults
     broken = [
-        *[Violation("an exception that nobody expects", text) for text in load.faults],
+        *[Violation("an exception that nobody expects", text) for text in faults],
         *[Violation("the observer missed events", str(gap)) for gap in observer.missed()],
         *[Violation("two servers tell different events", text) for text in observer.disagreements],
     ]
-    return _figures(history, nemesis), broken + check(history)
+    return _figures(history, nemesis.injected + membership.made), broken + check(history)
 
 
 def _wait_for_short_lives(client: Client) -> None:
@@ -126,12 +156,12 @@ def _write(client: Client, key: str, value: str) -> Operation:
     )
 
 
-def _figures(history: History, nemesis: Nemesis) -> str:
+def _figures(history: History, injected: collections.Counter[str]) -> str:
     outcomes = collections.Counter(one.outcome for one in history.operations)
-    faults = ", ".join(f"{name} {count}" for name, count in sorted(nemesis.injected.items()))
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(injected.items()))
     return (
         f"{len(history.operations)} operations, {len(history.events)} events,"
-        f" {sum(nemesis.injected.values())} faults ({faults}),"
+        f" {sum(injected.values())} faults ({faults}),"
         f" {outcomes[Outcome.NOT_DONE]} not done, {outcomes[Outcome.UNKNOWN]} unknown,"
         f" longest pause {_longest_pause(history.operations):.1f} s"
     )

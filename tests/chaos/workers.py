@@ -30,8 +30,8 @@ LONGEST_TTL = 3
 
 
 _REGISTERS = [f"/chaos/register/{number}" for number in range(4)]
-_TASKS = [f"/chaos/task/{number}" for number in range(3)]
-_IN_A_TREE = 12
+TASKS = [f"/chaos/task/{number}" for number in range(3)]
+IN_A_TREE = 12
 
 
 class Worker:
@@ -55,7 +55,7 @@ class Worker:
 
     def read(self) -> None:
         """Somebody who only reads."""
-        self._read(self.random.choice([*_REGISTERS, *_TASKS, COUNTER]))
+        self._read(self.random.choice([*_REGISTERS, *TASKS, COUNTER]))
 
     def swap(self) -> None:
         """Change a register from what was read; sometimes remove it."""
@@ -112,52 +112,40 @@ class Worker:
 
     def run_task(self) -> None:
         """Declare a key that others declare too, and declare it again."""
-        key, value = self.random.choice(_TASKS), next(self._values)
-        options = dict(_defaults(etcd_key.ARGUMENT_SPEC), key=key, value=value)
+        key, value = self.random.choice(TASKS), next(self._values)
+        options = dict(defaults(etcd_key.ARGUMENT_SPEC), key=key, value=value)
         for unused in range(2):
+            about: dict[str, Any] = {"value": value, "settles": True}
             began = time.monotonic()
-            index = None
             try:
                 report = manage_key(options, lambda: self._client, apply=True)
-            except errors.EtcdOutcomeUnknown:
+            except errors.EtcdOutcomeUnknown as exc:
                 outcome = Outcome.UNKNOWN
-            except (errors.EtcdException, Refusal):
+                about["why"] = str(exc)
+            except (errors.EtcdException, Refusal) as exc:
                 outcome = Outcome.NOT_DONE
+                about["why"] = str(exc)
             else:
                 outcome = Outcome.DONE if report["changed"] else Outcome.UNCHANGED
-                index = report["modified_index"] if report["changed"] else None
-            self._record(Kind.WRITE, key, began, outcome, value=value, index=index, settles=True)
+                about["index"] = report["modified_index"] if report["changed"] else None
+            self._record(Kind.WRITE, key, began, outcome, **about)
 
     def apply_tree(self) -> None:
         """Declare a tree of which some keys are as they were."""
         path = f"/chaos/tree/{self.name}"
         if self.random.random() < 0.7 or not self._tree:
-            self._tree = {f"k{number}": next(self._values) for number in range(_IN_A_TREE)}
-        options = dict(
-            _defaults(etcd_tree.ARGUMENT_SPEC), path=path, tree=self._tree, concurrency=4
-        )
-        outcomes = dict.fromkeys(self._tree, Outcome.NOT_DONE)
+            self._tree = {f"k{number}": next(self._values) for number in range(IN_A_TREE)}
+        options = dict(defaults(etcd_tree.ARGUMENT_SPEC), path=path, tree=self._tree, concurrency=4)
         began = time.monotonic()
         try:
             report = manage_tree(options, lambda: self._client, apply=True)
-            outcomes = dict.fromkeys(self._tree, Outcome.UNCHANGED)
         except Incomplete as exc:
-            # What is in none of the three lists was as it should be.
             report = exc.report
-            outcomes = dict.fromkeys(self._tree, Outcome.UNCHANGED)
-            for key in report["not_tried"]:
-                outcomes[key.rpartition("/")[2]] = Outcome.NOT_DONE
-            for failed in report["failed_keys"]:
-                unknown = failed["outcome"] == "unknown"
-                outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_DONE
-                outcomes[failed["key"].rpartition("/")[2]] = outcome
-        except errors.EtcdException:
-            report = {"done": []}
-        for key in report["done"]:
-            outcomes[key.rpartition("/")[2]] = Outcome.DONE
-        for name, value in self._tree.items():
-            key = f"{path}/{name}"
-            self._record(Kind.WRITE, key, began, outcomes[name], value=value, settles=True)
+        except errors.EtcdException as exc:
+            report = {"msg": str(exc)}
+        for name, (outcome, why) in tree_outcomes(self._tree, report).items():
+            about = {"value": self._tree[name], "settles": True, "why": why}
+            self._record(Kind.WRITE, f"{path}/{name}", began, outcome, **about)
 
     def _read(self, key: str) -> tuple[str | None, int | None] | None:
         """Value and index of a key (None, None where there is none); None for no answer."""
@@ -196,9 +184,36 @@ class Worker:
         self._note(Operation(self.name, kind, key, began, time.monotonic(), outcome, **about))
 
 
-def _defaults(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def defaults(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The options of a task that gives none."""
     return {name: option.get("default") for name, option in spec.items()}
+
+
+def tree_outcomes(
+    tree: Mapping[str, str], report: Mapping[str, Any]
+) -> dict[str, tuple[Outcome, str]]:
+    """What a task says of each key of its tree, and why.
+
+    What is in none of the report's lists was as it should be; a task that did not get as far as to
+    begin has no lists.
+    """
+    if "done" not in report:
+        return dict.fromkeys(tree, (Outcome.NOT_DONE, report["msg"]))
+    told = dict.fromkeys(tree, (Outcome.UNCHANGED, ""))
+    for key in report["done"]:
+        told[_name(key)] = (Outcome.DONE, "")
+    for key in report.get("not_tried", ()):
+        told[_name(key)] = (Outcome.NOT_DONE, "")
+    for failed in report.get("failed_keys", ()):
+        unknown = failed["outcome"] == "unknown"
+        outcome = Outcome.UNKNOWN if unknown else Outcome.NOT_DONE
+        told[_name(failed["key"])] = (outcome, failed["reason"])
+    # Directories are in the lists too.
+    return {name: told[name] for name in tree}
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _outcome(write: Callable[[], EtcdResult]) -> tuple[Outcome, EtcdResult | None]:

@@ -113,6 +113,20 @@ class Member:
         ]
         self.peer_url = peer_url
 
+    def begin_anew(self, initial_cluster: str) -> None:
+        """Be another member from the next start on: one without data, which was just added.
+
+        `initial_cluster` is `name=peer_url,...` of all members, this one included.
+        """
+        with os.scandir(self.data_dir) as entries:
+            for entry in entries:
+                shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
+        settings = {"--initial-cluster": initial_cluster, "--initial-cluster-state": "existing"}
+        self.command = [
+            "%s=%s" % (name, settings.get(name, value)) if equals else name
+            for name, equals, value in (option.partition("=") for option in self.command)
+        ]
+
     def wait_ended(self, timeout: float = _TERM_TIMEOUT) -> None:
         """Wait until it ends by itself, as a member does that was removed."""
         deadline = time.monotonic() + timeout
@@ -226,6 +240,7 @@ class Cluster:
         self.tls = tls
         self.extra_args = tuple(extra_args)
         self.members: t.List[Member] = []
+        self.spares: t.List[Member] = []
         self.directory = ""
         self._detached = detached
         self._parent_directory = parent_directory
@@ -269,9 +284,10 @@ class Cluster:
     def stop(self) -> None:
         """Kill what still runs and remove all files; may be called again."""
         atexit.unregister(self.stop)
-        for member in self.members:
+        for member in self.members + self.spares:
             member.kill()
         self.members = []
+        self.spares = []
         if self.directory:
             shutil.rmtree(self.directory)
             self.directory = ""
@@ -304,6 +320,19 @@ class Cluster:
         """A free peer URL, for a member that is still to be added."""
         url = ports.new_peer_url()
         return url.replace("http:", "https:") if self.tls and self.tls.peers else url
+
+    def add_spare(self, name: str) -> Member:
+        """Make a member that is not in the cluster and does not run; it has its place in `spares`.
+
+        Whoever moves members between `members` and `spares` has them added and removed as well.
+        """
+        peer_url = self.new_peer_url()
+        member = self._make_member(
+            name, ports.free_port(), peer_url, f"{name}={peer_url}", state="existing"
+        )
+        os.makedirs(member.data_dir, mode=0o700, exist_ok=True)
+        self.spares.append(member)
+        return member
 
     def add_member_process(
         self,

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from ansible_collections.quorum.etcd.tests.chaos import checker
 from ansible_collections.quorum.etcd.tests.chaos.history import Event, Watched
@@ -56,6 +58,16 @@ RIGHT = {
         [*APPENDED, Event(9, "/c/07", None, 7)],
     ),
     "a watch": history(watched=[Watched("w", "/c", 6, 9, EVENTS[1:])]),
+    "a watch on a server that hides an event": history(
+        OPERATIONS,
+        (*EVENTS[:2], dataclasses.replace(EVENTS[2], hidden=True)),
+        watched=[Watched("w", "/c", 5, 9, EVENTS[:2])],
+    ),
+    "a watch on a server that mixes up what was replaced": history(
+        watched=[
+            Watched("w", "/c", 5, 9, (dataclasses.replace(EVENTS[0], prev_index=3), *EVENTS[1:]))
+        ]
+    ),
     "a watch of another key": history(watched=[Watched("w", "/c/k2", 6, 9, ())]),
     "a counter": history(
         [
@@ -72,13 +84,13 @@ RIGHT = {
     "unknown, and nobody remembers": history(
         [
             write("a", 1, 9, UNKNOWN, settles=True),
-            read(None, 8.5, 8.6, 1500),
+            read(None, 8.7, 8.8, 1500),
             read(None, 9.1, 9.2, 1500),
         ],
         (),
     ),
     "unknown, of one that does not ask": history(
-        [write("a", 1, 9, UNKNOWN), read(None, 8.5, 8.6, 4), read(None, 9.1, 9.2, 4)], ()
+        [write("a", 1, 9, UNKNOWN), read(None, 8.7, 8.8, 4), read(None, 9.1, 9.2, 4)], ()
     ),
 }
 
@@ -175,7 +187,7 @@ WRONG = {
         history(
             [
                 write("a", 1, 9, UNKNOWN, settles=True),
-                read(None, 8.5, 8.6, 4),
+                read(None, 8.7, 8.8, 4),
                 read(None, 9.1, 9.2, 4),
             ],
             (),

@@ -49,6 +49,9 @@ RIGHT = {
     "still there, since nothing says that it goes": history(
         [lasting(2, 1, 2, index=5), lasting(None, 2, 3, UNKNOWN)], [CREATED], ended=90.0
     ),
+    "early, by a clock that was moved": history(
+        [lasting(9, 1, 2, index=5)], [CREATED, gone(2.5)], clock_moved=True
+    ),
     "still there, for a while": history([lasting(2, 1, 2, index=5)], [CREATED], ended=9.0),
 }
 
