@@ -190,6 +190,7 @@ def _discover_with_tls(cluster: Cluster) -> None:
     service = f"_etcd-server-ssl-prod._tcp.{_DOMAIN}"
     cluster.variables["etcd_server_discovery_srv_name"] = "prod"
     cluster.variables["etcd_server_tls_mode"] = "internal_ca"
+    cluster.variables["etcd_server_config_format"] = "yaml"
     with _domain(cluster, service) as server:
         print(f"==> TLS, and nothing but {service}", flush=True)
         begin(cluster)
@@ -222,8 +223,9 @@ def _check_found_by_dns(cluster: Cluster, service: str, queries: list[str]) -> N
     if service not in queries:
         raise Wrong(f"nobody asked for {service}, but for {sorted(set(queries))}")
     for host in cluster.hosts:
-        if "ETCD_INITIAL_CLUSTER=" in host.run("cat", "/etc/etcd/etcd.env"):
-            raise Wrong(f"{host.name} has a list of the members beside the domain")
+        written = host.run("sh", "-c", "cat /etc/etcd/etcd.env /etc/etcd/etcd.yml 2>&1 || true")
+        if _DOMAIN not in written or re.search("ETCD_INITIAL_CLUSTER=|initial-cluster:", written):
+            raise Wrong(f"{host.name} has no domain, or a list of the members beside it")
 
 
 def _make_bare(hosts: list[Host]) -> None:
