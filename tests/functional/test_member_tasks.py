@@ -18,7 +18,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._tasks.dir import mana
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.info import gather_info
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.member import manage_member
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
-from harness import Binary, Certs, Cluster, Member, Tls
+from harness import Binary, Certs, Cluster, FaultProxy, Member, Tls
 
 Report = t.Dict[str, t.Any]
 
@@ -360,6 +360,25 @@ def test_others_are_faster(changing: Cluster) -> None:
     assert mistaken.refused == [errors.EtcdMemberNotFound]
     assert (removed["changed"], removed["action"]) == (False, "nothing")
     assert sorted(one["name"] for one in removed["members"]) == ["m1", "m2", "m3"]
+
+
+def test_an_addition_after_which_nobody_answers(changing: Cluster) -> None:
+    """It was made, and the only way to the cluster ends with it: that is not "unreachable"."""
+    url = changing.new_peer_url()
+    sent = []
+
+    def from_the_change_on(method: str, target: str) -> bool:
+        if method == "POST":
+            sent.append(target)
+        return bool(sent)
+
+    with FaultProxy(changing.leader().endpoint) as proxy:
+        proxy.set_mode("cut_after_forward", match=from_the_change_on)
+        with pytest.raises(errors.EtcdOutcomeUnknown):
+            _manage(Client(proxy.url), name="m4", peer_urls=[url])
+    client = Client(changing.endpoints)
+    assert (url,) in [one.peer_urls for one in client.members()]
+    assert _manage(client, peer_urls=[url], state="absent")["changed"]
 
 
 def test_members_that_speak_tls(binary: Binary, pem: Certs) -> None:

@@ -143,22 +143,28 @@ def _change(
 
     Returns:
         What was done, which is nothing where somebody else was faster, and the members after it.
+
+    Raises:
+        errors.EtcdOutcomeUnknown: it may have been made, and the cluster cannot be asked.
     """
     action = member_plan.plan(members, wish)
     done = None  # type: t.Optional[MemberAction]
     while True:
-        refused = None  # type: t.Optional[errors.EtcdException]
         try:
-            _send(client, action)
-        except (errors.EtcdMemberError, errors.EtcdOutcomeUnknown) as exc:
-            refused = exc
-        if not isinstance(refused, _SOMEBODY_ELSE):
-            # Also after a 500, which says nothing: not even that it was not carried out.
-            done = action
-        if refused is None:
-            members = _members_after(client, wish, action, members)
-        else:
-            members = _members(client)
+            refused = _refusal(client, action)
+            if not isinstance(refused, _SOMEBODY_ELSE):
+                # Also after a 500, which says nothing: not even that it was not carried out.
+                done = action
+            if refused is None:
+                members = _members_after(client, wish, action, members)
+            else:
+                members = _members(client)
+        except errors.EtcdException as exc:
+            if done is None:
+                raise
+            raise errors.EtcdOutcomeUnknown(
+                "the change may have been made, and what followed failed: %s" % exc
+            ) from exc
         following = member_plan.plan(members, wish)
         if not following.changes:
             return done or following, members
@@ -173,6 +179,15 @@ def _change(
             guard(client, members, following)
         action = following
         sleep(PAUSE)
+
+
+def _refusal(client: t.Any, action: MemberAction) -> t.Optional[errors.EtcdException]:
+    """Send the change; None if it was accepted, else what may still leave things as wished."""
+    try:
+        _send(client, action)
+    except (errors.EtcdMemberError, errors.EtcdOutcomeUnknown) as exc:
+        return exc
+    return None
 
 
 def _members_after(

@@ -468,11 +468,25 @@ def test_a_member_may_be_asked_to_remove_itself():
 @pytest.mark.parametrize(
     "fate, options", [("lost", {"name": "c", "state": "absent"}), ("done", D), ("500", D)]
 )
-def test_other_changes_need_to_be_seen(fate, options):
+def test_a_change_that_nobody_can_look_at_may_have_been_made(fate, options):
     run = Run(FakeCluster(A, B, C, refusals=[fate]))
     last_words(run.cluster)
-    with pytest.raises(errors.EtcdUnreachable):
+    with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
         run(**options)
+    assert "connection refused" in str(caught.value)
+
+
+def test_what_somebody_else_did_and_nobody_can_look_at_is_no_change_of_ours():
+    run = Run(FakeCluster(A, B, C, refusals=["409"]))
+    last_words(run.cluster)
+    with pytest.raises(errors.EtcdUnreachable):
+        run(**D)
+
+
+def test_a_second_attempt_that_is_not_sent_says_nothing_of_the_first():
+    run = Run(FakeCluster(A, B, C, refusals=["lost", "gone"]))
+    with pytest.raises(errors.EtcdOutcomeUnknown):
+        run(**D)
 
 
 def test_waiting_until_the_member_is_healthy():
