@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from .history import Event
 
 _PAUSE = 0.05
-_SILENCE = 2.0
+_SILENCE = 1.0
 _CLEARED = 401
 
 
@@ -77,9 +77,10 @@ class Observer:
         return left
 
     def _follow(self, endpoint: str) -> None:
+        connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=_SILENCE)
         index = 1
         while not self._ended.is_set():
-            answer = _wait(endpoint, self._key, index)
+            answer = _wait(connection, self._key, index)
             if answer is None:
                 time.sleep(_PAUSE)
             elif answer.get("errorCode") == _CLEARED:
@@ -117,16 +118,15 @@ class Observer:
         return dataclasses.replace(event, hidden=hidden)
 
 
-def _wait(endpoint: str, key: str, index: int) -> dict[str, Any] | None:
+def _wait(connection: http.client.HTTPConnection, key: str, index: int) -> dict[str, Any] | None:
     """The first event at or after the index; None if there was no answer."""
-    connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=_SILENCE)
     try:
         connection.request("GET", f"/v2/keys{key}?wait=true&recursive=true&waitIndex={index}")
         answer = json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
+        # The next request opens it again.
         connection.close()
+        return None
     return answer if isinstance(answer, dict) else None
 
 

@@ -159,8 +159,10 @@ def _write(client: Client, key: str, value: str) -> Operation:
 def _figures(history: History, injected: collections.Counter[str]) -> str:
     outcomes = collections.Counter(one.outcome for one in history.operations)
     faults = ", ".join(f"{name} {count}" for name, count in sorted(injected.items()))
+    hidden = sum(event.hidden for event in history.events)
     return (
-        f"{len(history.operations)} operations, {len(history.events)} events,"
+        f"{len(history.operations)} operations, {len(history.events)} events"
+        f" ({hidden} hidden by a server),"
         f" {sum(injected.values())} faults ({faults}),"
         f" {outcomes[Outcome.NOT_DONE]} not done, {outcomes[Outcome.UNKNOWN]} unknown,"
         f" longest pause {_longest_pause(history.operations):.1f} s"
