@@ -17,7 +17,7 @@ import itertools
 import json
 import typing as t
 
-from . import lifetimes, memberlists
+from . import lifetimes, memberlists, reach
 from .history import Event, History, Kind, Operation, Outcome, Violation, Watched
 
 #: Rules, by the names that violations have.
@@ -32,18 +32,10 @@ ORDER = "a write that ended before another one began comes after it"
 STALE = "a quorum read is older than a write that was acknowledged before it began"
 WRONG_READ = "a read shows what was not there"
 NOT_UNCHANGED = "what was reported as unchanged was not so"
-IN_REACH = "an outcome is unknown although the cluster could have been asked"
 WATCH_MISSED = "a watch missed an event"
 WATCH_TWICE = "a watch showed an event twice, out of order, or one that there was not"
 COUNTER = "a counter does not count"
 FINAL = "the state at the end is not what the events lead to"
-
-#: Seconds before and after the end of an operation in which the cluster must have answered others,
-#: for it to be said that it could have been asked. Together less than the shortest outage.
-_AROUND = 0.4
-
-#: Events that a server remembers, less some for those that nobody was told of.
-_REMEMBERED = 900
 
 _Identity = t.Tuple[str, str, t.Any]
 
@@ -61,7 +53,7 @@ def check(history: History) -> t.List[Violation]:
     ]
     found += _reads(reads, states, acknowledged)
     found += _unchanged(history.operations, states, acknowledged)
-    found += _in_reach(history.operations, reads, acknowledged)
+    found += reach.check(history.operations, acknowledged.before)
     for watched in history.watched:
         found += _watch(watched, history.events)
     for key in history.counters:
@@ -221,27 +213,6 @@ def _unchanged(
             values = states.between(one.key, acknowledged.before(one.began), until)
             if one.value not in values:
                 yield Violation(NOT_UNCHANGED, "%s; it was %s" % (one, sorted(map(str, values))))
-
-
-def _in_reach(
-    operations: t.Iterable[Operation],
-    reads: t.Sequence[Operation],
-    acknowledged: _Acknowledged,
-) -> t.Iterator[Violation]:
-    """Whether others got their answers just before and just after somebody gave up.
-
-    Unless so much had happened meanwhile that no server remembers.
-    """
-    for one in operations:
-        if one.outcome is not Outcome.UNKNOWN or not one.settles:
-            continue
-        happened = acknowledged.before(one.ended) - acknowledged.before(one.began)
-        since = max(one.began, one.ended - _AROUND)
-        before = [read for read in reads if since <= read.began and read.ended <= one.ended]
-        until = one.ended + _AROUND
-        after = [read for read in reads if one.ended <= read.began and read.ended <= until]
-        if before and after and happened < _REMEMBERED:
-            yield Violation(IN_REACH, "%s; %s; %s" % (one, before[0], after[0]))
 
 
 def _watch(watched: Watched, events: t.Sequence[Event]) -> t.Iterator[Violation]:

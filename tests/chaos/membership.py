@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import collections
 import random
 import threading
 import time
@@ -49,7 +48,7 @@ class Membership:
 
     Attributes:
         happened: for the history.
-        made: how many changes of each kind were made.
+        made: each change that was made, with when it began and when it was done.
         faults: what must not be: an exception that nobody expects.
     """
 
@@ -57,7 +56,7 @@ class Membership:
         self, seed: str, cluster: Cluster, client: Client, at_work: threading.Lock
     ) -> None:
         self.happened: list[MemberChange | MemberList] = []
-        self.made: collections.Counter[str] = collections.Counter()
+        self.made: list[tuple[str, float, float]] = []
         self.faults: list[str] = []
         self._random = random.Random(f"{seed} membership")
         self._cluster = cluster
@@ -101,6 +100,7 @@ class Membership:
             self.faults.append(f"membership: {type(exc).__name__}: {exc}")
 
     def _add(self, member: Member) -> None:
+        began = time.monotonic()
         report = self._until_done(member, present=True)
         member.begin_anew(report["initial_cluster"])
         deadline = time.monotonic() + _WITHIN
@@ -114,7 +114,7 @@ class Membership:
         with self._at_work:
             self._cluster.spares.remove(member)
             self._cluster.members.append(member)
-        self.made["a member comes"] += 1
+        self.made.append(("a member comes", began, time.monotonic()))
 
     def _remove_leader(self) -> None:
         try:
@@ -126,9 +126,10 @@ class Membership:
         with self._at_work:
             self._cluster.members.remove(member)
             self._cluster.spares.append(member)
+        began = time.monotonic()
         self._until_done(member, present=False)
         member.kill()
-        self.made[f"{what} leaves"] += 1
+        self.made.append((f"{what} leaves", began, time.monotonic()))
 
     def _until_done(self, member: Member, *, present: bool) -> dict[str, Any]:
         """Run the task until it succeeds, and look after each time what came of it."""

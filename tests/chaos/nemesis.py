@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import collections
 import random
 import threading
 import time
@@ -38,7 +37,7 @@ class Nemesis:
         clock: if it may be moved.
 
     Attributes:
-        injected: how often each fault was injected.
+        injected: each fault, with when it began and when all was well again.
         at_work: held from the beginning of a fault until all members are healthy again.
     """
 
@@ -54,7 +53,7 @@ class Nemesis:
         self._cluster = cluster
         self._proxies = proxies
         self.at_work = threading.Lock()
-        self.injected: collections.Counter[str] = collections.Counter()
+        self.injected: list[tuple[str, float, float]] = []
         self._faults: dict[str, Callable[[], None]] = {
             "a member dies": lambda: self._die([self._any()]),
             "the leader dies": lambda: self._die([self._leader()]),
@@ -94,9 +93,10 @@ class Nemesis:
                 if time.monotonic() >= deadline:
                     return
                 with self.at_work:
+                    began = time.monotonic()
                     self._faults[name]()
-                    self.injected[name] += 1
                     self._cluster.wait_healthy(60.0)
+                    self.injected.append((name, began, time.monotonic()))
                 time.sleep(self._random.uniform(*_REST))
 
     def _any(self) -> Member:

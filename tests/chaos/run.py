@@ -134,7 +134,12 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
         *[Violation("the observer missed events", str(gap)) for gap in observer.missed()],
         *[Violation("two servers tell different events", text) for text in observer.disagreements],
     ]
-    return _figures(history, nemesis.injected + membership.made), broken + check(history)
+    injected = sorted(nemesis.injected + membership.made, key=lambda one: one[1])
+    violations = broken + check(history)
+    if violations:
+        for what, began, over in injected:
+            print(f"    from {began:.3f} to {over:.3f}: {what}")
+    return _figures(history, [what for what, *_unused in injected]), violations
 
 
 def _wait_for_short_lives(client: Client) -> None:
@@ -156,14 +161,16 @@ def _write(client: Client, key: str, value: str) -> Operation:
     )
 
 
-def _figures(history: History, injected: collections.Counter[str]) -> str:
+def _figures(history: History, injected: list[str]) -> str:
     outcomes = collections.Counter(one.outcome for one in history.operations)
-    faults = ", ".join(f"{name} {count}" for name, count in sorted(injected.items()))
+    faults = ", ".join(
+        f"{name} {count}" for name, count in sorted(collections.Counter(injected).items())
+    )
     hidden = sum(event.hidden for event in history.events)
     return (
         f"{len(history.operations)} operations, {len(history.events)} events"
         f" ({hidden} hidden by a server),"
-        f" {sum(injected.values())} faults ({faults}),"
+        f" {len(injected)} faults ({faults}),"
         f" {outcomes[Outcome.NOT_DONE]} not done, {outcomes[Outcome.UNKNOWN]} unknown,"
         f" longest pause {_longest_pause(history.operations):.1f} s"
     )

@@ -78,20 +78,6 @@ RIGHT = {
         [Event(5, "/c/k", count(1, "p1")), Event(6, "/c/k", count(2, "q1"), 5)],
         counters=("/c/k",),
     ),
-    "unknown, and nobody got an answer": history(
-        [write("a", 1, 9, UNKNOWN, settles=True), read(None, 1, 2, 4), read(None, 12, 13, 4)], ()
-    ),
-    "unknown, and nobody remembers": history(
-        [
-            write("a", 1, 9, UNKNOWN, settles=True),
-            read(None, 8.7, 8.8, 1500),
-            read(None, 9.1, 9.2, 1500),
-        ],
-        (),
-    ),
-    "unknown, of one that does not ask": history(
-        [write("a", 1, 9, UNKNOWN), read(None, 8.7, 8.8, 4), read(None, 9.1, 9.2, 4)], ()
-    ),
 }
 
 WRONG = {
@@ -181,17 +167,6 @@ WRONG = {
     "unchanged, and it was not so": (
         checker.NOT_UNCHANGED,
         history([*OPERATIONS[:2], write("a", 4.5, 4.6, UNCHANGED, process="q")], EVENTS[:2]),
-    ),
-    "unknown, and others were answered": (
-        checker.IN_REACH,
-        history(
-            [
-                write("a", 1, 9, UNKNOWN, settles=True),
-                read(None, 8.7, 8.8, 4),
-                read(None, 9.1, 9.2, 4),
-            ],
-            (),
-        ),
     ),
     "a watch that misses one": (
         checker.WATCH_MISSED,
