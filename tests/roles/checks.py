@@ -203,6 +203,17 @@ def check_replaced(cluster: Cluster, before: set[str]) -> None:
         raise Wrong(f"not one member was replaced: {before} before, {after} after")
 
 
+def replace_dead(cluster: Cluster, index: int) -> None:
+    """A host dies with its disk; another one gets its name, and the role."""
+    host = cluster.hosts[index]
+    with step(f"{host.name} dies with its files, and is replaced"):
+        before = member_ids(cluster)
+        host.burn()
+        host.start()
+        cluster.must("replace_member", "--limit", host.name)
+        check_replaced(cluster, before)
+
+
 def exists(host: Host | LoopbackHost, path: str) -> bool:
     return host.run("sh", "-c", f"test -e {path} && echo yes || true").strip() == "yes"
 

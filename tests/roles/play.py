@@ -47,6 +47,8 @@ class Cluster:
     work: Path
     variables: dict[str, object]
     own: dict[str, dict[str, object]] = field(default_factory=dict)
+    playbooks: Path = HERE
+    """Where the playbooks are that have no dot in their name; the others belong to collections."""
 
     @property
     def pki(self) -> Path:
@@ -123,7 +125,8 @@ class Cluster:
         variables = self.work / "extra.json"
         variables.write_text(json.dumps(extra))
         program = Path(sys.executable).with_name("ansible-playbook")
-        return [program, "-i", inventory, "-e", f"@{variables}", HERE / f"{playbook}.yml", *words]
+        path = playbook if "." in playbook else self.playbooks / f"{playbook}.yml"
+        return [program, "-i", inventory, "-e", f"@{variables}", path, *words]
 
     def must(
         self, playbook: str, *words: str, extra: Mapping[str, object] | None = None

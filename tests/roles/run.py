@@ -25,17 +25,17 @@ from checks import (
     begin,
     check_members,
     check_refused,
-    check_replaced,
     check_unchanged,
     check_untouched,
     client_of,
     installed,
     make_certificate,
-    member_ids,
     processes,
+    replace_dead,
     restart_all,
     step,
 )
+from guide import guide
 from harness.binaries import Binary, find
 from harness.namespaces import Bridge, NoNamespaces
 from hosts import Host, LoopbackHost
@@ -117,7 +117,7 @@ def _short(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Three nodes; the second run; one dead and replaced."""
     cluster = Cluster(hosts[:3], work, installed(binaries[0], work))
     written = begin(cluster)
-    _replace(cluster, 2)
+    replace_dead(cluster, 2)
     check_all_there(client_of(cluster), written)
 
 
@@ -160,7 +160,7 @@ def _life(cluster: Cluster, hosts: Hosts) -> None:
         check_members(cluster, 5)
     cluster.write(["/grown/0", "/grown/1"])
     written += ["/grown/0", "/grown/1"]
-    _replace(cluster, 3)
+    replace_dead(cluster, 3)
     with step("replace_member leaves a healthy node alone"):
         outcome = cluster.must("replace_member", "--limit", cluster.hosts[3].name)
         if outcome.changed:
@@ -180,17 +180,6 @@ def _life(cluster: Cluster, hosts: Hosts) -> None:
         check_unchanged(cluster)
     with step(f"all {len(written)} acknowledged writes are there"):
         check_all_there(client_of(cluster), written)
-
-
-def _replace(cluster: Cluster, index: int) -> None:
-    """A host dies with its disk; another one gets its name, and the role."""
-    host = cluster.hosts[index]
-    with step(f"{host.name} dies with its files, and is replaced"):
-        before = member_ids(cluster)
-        host.burn()
-        host.start()
-        cluster.must("replace_member", "--limit", host.name)
-        check_replaced(cluster, before)
 
 
 def _refusals(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
@@ -268,6 +257,7 @@ def _certificate_of_another(cluster: Cluster) -> dict[str, object]:
 _PARTS = {
     "short": _short,
     "loopback": _short,
+    "guide": guide,
     "refusals": _refusals,
     "settings": settings,
     "discovery": discovery,
