@@ -147,7 +147,8 @@ def _set_password(client: t.Any, name: str, password: str, *, roles_changed: boo
         if not roles_changed:
             raise
         raise Incomplete(
-            "the roles of the user %s were changed, and the password was not: %s" % (name, exc),
+            "the roles of the user %s were changed, and the password was not seen to be: %s"
+            % (name, exc),
             changed=True,
         ) from exc
 
@@ -273,15 +274,31 @@ def _all_or_say(steps: t.Sequence[t.Callable[[], None]]) -> None:
                 raise
             raise Incomplete(
                 "the first step was carried out (of the guest role and the switch), and the second"
-                " was not: %s" % exc,
+                " was not seen to be: %s" % exc,
                 changed=True,
             ) from exc
 
 
 def _until_so(change: t.Callable[[], None], is_so: t.Callable[[], bool]) -> None:
-    """Make a change; a conflict, a missing subject or a lost answer is fine if it is so after all."""
+    """Make a change; a conflict, a missing subject or a lost answer is fine if it is so after all.
+
+    Raises:
+        errors.EtcdOutcomeUnknown: it may have been made, also if the cluster cannot be asked.
+        errors.EtcdException: it was not.
+    """
     try:
         change()
-    except (errors.EtcdAuthError, errors.EtcdOutcomeUnknown):
+    except errors.EtcdOutcomeUnknown as exc:
+        try:
+            so = is_so()
+        except errors.EtcdException as later:
+            raise errors.EtcdOutcomeUnknown(
+                "%s; asking for what is there now failed too: %s" % (exc.message, later),
+                http_status=exc.http_status,
+                endpoint=exc.endpoint,
+            ) from later
+        if not so:
+            raise
+    except errors.EtcdAuthError:
         if not is_so():
             raise

@@ -23,20 +23,26 @@ APP = Permissions(("/app/*", "/common/*"), ("/app/*",))
 
 
 class Faults:
-    """What becomes of the writes, one for each: "done", or what is said, not carried out or "done"."""
+    """What becomes of the writes, one for each: "done", or what is said, not carried out or "done".
+
+    After one that is "dead", nothing is answered.
+    """
 
     SAID = {
         "conflict": errors.EtcdAuthConflict,
         "missing": errors.EtcdAuthNotFound,
         "lost": errors.EtcdOutcomeUnknown,
         "forbidden": errors.EtcdUnauthorized,
+        "dead": errors.EtcdOutcomeUnknown,
     }
 
     def __init__(self, *fates):
         self.fates = deque(fates)
+        self.dead = False
 
     def befall(self, carry_out):
         fate = self.fates.popleft() if self.fates else "done"
+        self.dead = fate.endswith("dead")
         if fate.startswith("done"):
             carry_out()
         for word, cls in self.SAID.items():
@@ -75,10 +81,16 @@ class FakeClient:
         if "_quorum.etcd" in key:
             raise errors.EtcdKeyNotFound("no such key")
 
+    def _answer(self):
+        if self._server.faults.dead:
+            raise errors.EtcdUnreachable("no endpoint answers")
+
     def users(self):
+        self._answer()
         return tuple(self._server.users_now)
 
     def user(self, name):
+        self._answer()
         roles = self._server.users_now[name]
         for role in roles:
             if role not in self.roles():
@@ -89,6 +101,7 @@ class FakeClient:
         return ("root", *self._server.roles_now)
 
     def role(self, name):
+        self._answer()
         if name == "root":
             return Role(name, FULL)
         if name not in self._server.roles_now:
@@ -97,6 +110,7 @@ class FakeClient:
         return Role(name, Permissions(read[::-1], write[::-1]))  # in no particular order
 
     def auth_enabled(self):
+        self._answer()
         return self._server.enabled
 
     # -- what is written
@@ -434,7 +448,7 @@ def test_roles_and_password_are_two_steps(fates, expected, changed):
         user(server, user_password="new", roles=["r"])
     if changed is not None:
         assert caught.value.changed is changed
-        assert "the roles of the user u were changed, and the password was not" in str(caught.value)
+        assert "the roles of the user u were changed, and the password was not seen" in str(caught.value)
 
 
 def test_a_password_alone_that_is_refused():
@@ -570,3 +584,25 @@ def test_steps_that_fail(fates, level, expected, writes):
 def test_another_writer_who_wanted_the_same_of_the_switch(fate, wanted):
     server = server_with(fate, enabled=not wanted, guest=NOTHING)
     assert switch(server, wanted)["changed"]
+
+
+@pytest.mark.parametrize("fate", ["dead", "done dead"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        lambda server: role(server, name="new", permissions=WANTED),
+        lambda server: role(server, name="app", permissions=WANTED),
+        lambda server: role(server, name="app", state="absent"),
+        lambda server: user(server, name="new", **ON_CREATE),
+        lambda server: user(server, roles=["app"]),
+        lambda server: user(server, state="absent"),
+        lambda server: switch(server, True),
+    ],
+)
+def test_a_lost_answer_and_silence_are_no_certainty(fate, task):
+    """That nothing answers says nothing of what was sent before."""
+    server = FakeServer(fate, roles={"app": NOTHING}, users={"root": ["root"], "u": []})
+    with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
+        task(server)
+    assert "no endpoint answers" in str(caught.value)
+    assert len(server.writes) == 1
