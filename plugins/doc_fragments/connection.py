@@ -96,7 +96,9 @@ options:
     type: float
     default: 10.0
   total_timeout:
-    description: Seconds that one operation may take with all its endpoints and attempts.
+    description:
+      - Seconds that one operation may take with all its endpoints and attempts. Finding out what became
+        of a write whose answer was lost may take as many again.
     type: float
     default: 30.0
   use_proxy:

@@ -32,6 +32,8 @@ ATTEMPTS = 10
 #: Seconds to wait for an event that, if there is one, has happened already.
 _HISTORY_WAIT = 0.5
 
+_T = t.TypeVar("_T")
+
 Plan = t.Callable[[t.Optional[KeyState]], KeyAction]
 
 
@@ -81,6 +83,9 @@ class KeyClient(t.Protocol):
         """As `Client` does."""
 
     def update_dir_ttl(self, directory: str, ttl: t.Optional[int]) -> EtcdResult:
+        """As `Client` does."""
+
+    def until_answered(self, ask: t.Callable[[], _T]) -> _T:
         """As `Client` does."""
 
 
@@ -344,14 +349,13 @@ def _settle(
     """
     action, base = planned.action, planned.reading
     try:
-        now = _read(client, action.key)
-        if _untouched(base.state, now.state):
-            return None
-        events = _events(client, action.key, base.etcd_index, now.etcd_index)
+        now, events = client.until_answered(lambda: _since(client, action.key, base))
     except errors.EtcdEventIndexCleared as exc:
         raise _no_telling(unknown, "the server has forgotten what happened since") from exc
     except (errors.EtcdException, Refusal) as exc:
         raise _no_telling(unknown, "reading the key back failed too: %s" % exc) from exc
+    if _untouched(base.state, now.state):
+        return None
     for event in events:
         if _is_ours(event, action):
             return _written(planned, event, now.etcd_index)
@@ -372,6 +376,14 @@ def _settle(
     if not events and _visibly_changed(base.state, now.state):
         raise _no_telling(unknown, "the key has changed, and the server shows no event for it")
     raise LostRace()
+
+
+def _since(client: KeyClient, key: str, base: Reading) -> t.Tuple[Reading, t.List[EtcdResult]]:
+    """The key now, and its events since it was read before, if there can be some that matter."""
+    now = _read(client, key)
+    if _untouched(base.state, now.state):
+        return now, []
+    return now, _events(client, key, base.etcd_index, now.etcd_index)
 
 
 def _older(state: t.Optional[KeyState], index: int) -> bool:

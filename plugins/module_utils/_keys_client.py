@@ -14,11 +14,17 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, _wire, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import (
+    _endpoints,
+    _retry,
+    _wire,
+    errors,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import Composer, KeysApi
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._transport import (
+    PAUSE,
     ExchangesRequests,
     Transport,
 )
@@ -36,6 +42,8 @@ _ABREAST = 8
 #: Seconds without an answer after which reads that were sent side by side are sent one by one,
 #: which asks other endpoints as well.
 _SILENCE = 1.0
+
+_T = t.TypeVar("_T")
 
 Hosts = t.Union[str, t.Sequence[t.Union[str, t.Tuple[str, int]]]]
 
@@ -132,6 +140,7 @@ class KeysClient(KeysApi):
         self._clock = clock
         self._sleep = sleep
         self._user = username
+        self._silent = False
         self._transport = Transport(
             http
             or Http(
@@ -216,6 +225,34 @@ class KeysClient(KeysApi):
                     settled[number] = outcome
         for number, request in enumerate(requests):
             yield settled[number] if number in settled else self._outcome(request)
+
+    def until_answered(self, ask: t.Callable[[], _T]) -> _T:
+        """What `ask` returns, asked again while the cluster does not answer, for `total_timeout`.
+
+        For what has to be known of a write whose answer was lost: one read does with less, and
+        fails once no endpoint answers. A cluster that stays silent is asked once from then on, so
+        that the time is spent once however many writes there are.
+
+        Args:
+            ask: reads only, as it may be called more than once.
+
+        Raises:
+            errors.EtcdException: what the last call raised.
+        """
+        deadline = self._clock() + (0.0 if self._silent else self._transport.timeouts.total)
+        while True:
+            try:
+                answer = ask()
+            except errors.EtcdException as exc:
+                if not _retry.may_pass(exc):
+                    raise
+                if self._clock() >= deadline:
+                    self._silent = True
+                    raise
+            else:
+                self._silent = False
+                return answer
+            self._sleep(PAUSE)
 
     def _outcome(self, request: Request) -> t.Union[EtcdResult, errors.EtcdException]:
         try:

@@ -50,6 +50,13 @@ def failure_of(exc: Exception) -> Failure:
     return Failure.REFUSED
 
 
+def may_pass(exc: errors.EtcdException) -> bool:
+    """Whether an operation that ended so may well succeed later, with the same endpoints."""
+    if isinstance(exc, errors.EtcdUnreachable):
+        return not isinstance(exc, errors.EtcdTLSFailure)
+    return failure_of(exc) in PASSING
+
+
 def is_store_error(exc: errors.EtcdRaftInternal) -> bool:
     """Whether the store itself refused, on every member alike, and said so as a raft error.
 

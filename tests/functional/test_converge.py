@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import typing as t
 
 import pytest
@@ -255,10 +257,44 @@ def test_no_reading_back(client: Client, proxy: FaultProxy, key: str) -> None:
     """When the key cannot be read afterwards, the outcome stays unknown and is called so."""
     client.write(key, "old")
     proxy.set_mode("cut_after_forward", match="PUT", times=1)
-    meddling = Client(proxy.url, http=Meddling(lambda: proxy.set_mode("refuse")))
+    meddling = Client(proxy.url, http=Meddling(lambda: proxy.set_mode("refuse")), total_timeout=1.0)
+    began = time.monotonic()
     with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
         _converge(meddling, _wish(key, value="new"))
     assert "reading the key back failed too" in str(caught.value)
+    assert 1.0 <= time.monotonic() - began < 4.0
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+@pytest.mark.parametrize("name", ["create", "swap", "delete"])
+def test_an_outage_after_a_lost_answer_is_waited_out(
+    name: str, arrived: bool, own_single: Cluster, proxy_to: ProxyTo, key: str
+) -> None:
+    """A cluster that is down for a moment can still tell, and is asked again until it does."""
+    task = TASKS[name]
+    (member,) = own_single.members
+    client = Client(own_single.endpoints)
+    _prepare(client, key, task)
+    proxy = proxy_to(own_single.endpoints[0])
+    proxy.set_mode(
+        "cut_after_forward" if arrived else "cut_before_forward", match=task.verb, times=1
+    )
+    again = threading.Timer(1.5, member.start)
+
+    def outage() -> None:
+        member.kill()
+        again.start()
+
+    outcome = _converge(Client(proxy.url, http=Meddling(outage)), task.wish(key))
+    again.join()
+    assert outcome.action.changes
+    assert [seen.method for seen in proxy.requests].count(task.verb) == (1 if arrived else 2)
+    member.wait_healthy()
+    if task.after is None:
+        with pytest.raises(errors.EtcdKeyNotFound):
+            client.read(key)
+    else:
+        assert client.read(key).node.value == task.after[0]
 
 
 def test_forgotten_history(client: Client, proxy: FaultProxy, key: str) -> None:

@@ -372,11 +372,15 @@ def test_an_addition_after_which_nobody_answers(changing: Cluster) -> None:
             sent.append(target)
         return bool(sent)
 
+    client = Client(changing.endpoints)
+    # Members refuse changes shortly after their start; from now on they do not.
+    other = changing.new_peer_url()
+    for state in ("present", "absent"):
+        assert _manage(client, peer_urls=[other], state=state)["changed"]
     with FaultProxy(changing.leader().endpoint) as proxy:
         proxy.set_mode("cut_after_forward", match=from_the_change_on)
         with pytest.raises(errors.EtcdOutcomeUnknown):
-            _manage(Client(proxy.url), name="m4", peer_urls=[url])
-    client = Client(changing.endpoints)
+            _manage(Client(proxy.url, total_timeout=2.0), name="m4", peer_urls=[url])
     assert (url,) in [one.peer_urls for one in client.members()]
     assert _manage(client, peer_urls=[url], state="absent")["changed"]
 

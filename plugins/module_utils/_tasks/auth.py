@@ -37,18 +37,20 @@ def manage_role(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
         if before is not None:
             _refuse_if_held(client, name)
         if before is not None and apply:
-            _until_so(lambda: client.delete_role(name), lambda: _role(client, name) is None)
+            _until_so(client, lambda: client.delete_role(name), lambda: _role(client, name) is None)
         return _role_report(name, before, None)
     current = Permissions() if before is None else before.permissions
     change = auth_plan.plan_permissions(current, wanted, purge=options["purge_permissions"])
     after = Role(name, auth_plan.permissions_after(current, change))
     if apply and before is None:
         _until_so(
+            client,
             lambda: client.create_role(name, after.permissions),
             lambda: _role(client, name) == _ordered(after),
         )
     elif apply and change.changes:
         _until_so(
+            client,
             lambda: client.update_role(name, grant=change.grant, revoke=change.revoke),
             lambda: _role(client, name) == _ordered(after),
         )
@@ -110,7 +112,7 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     before = _user(client, name, whole=not absent)
     if absent:
         if before is not None and apply:
-            _until_so(lambda: client.delete_user(name), lambda: name not in client.users())
+            _until_so(client, lambda: client.delete_user(name), lambda: name not in client.users())
         return _user_report(before, None, name, password_changed=False)
     current = () if before is None else before.roles
     change = auth_plan.plan_roles(
@@ -122,6 +124,7 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
             raise Refusal("there is no user %s, and without user_password none can be made" % name)
         if apply:
             _until_so(
+                client,
                 lambda: client.create_user(name, password, after.roles),
                 lambda: _user(client, name) == after,
             )
@@ -132,6 +135,7 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
             new_password = password
     if apply and change.changes:
         _until_so(
+            client,
             lambda: client.update_user(name, grant=change.grant, revoke=change.revoke),
             lambda: _user(client, name) == after,
         )
@@ -227,9 +231,11 @@ def manage_auth(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     aim = _guest_aim(guest, level, will_be_made=wanted and not before)
     steps = [lambda: _set_guest(client, guest, level)] if level is not None else []
     if wanted and not before:
-        steps.append(lambda: _until_so(client.enable_auth, client.auth_enabled))
+        steps.append(lambda: _until_so(client, client.enable_auth, client.auth_enabled))
     elif before and not wanted:
-        steps.insert(0, lambda: _until_so(client.disable_auth, lambda: not client.auth_enabled()))
+        steps.insert(
+            0, lambda: _until_so(client, client.disable_auth, lambda: not client.auth_enabled())
+        )
     shown = [
         {"enabled": before, "guest": None if guest is None else auth_plan.shown(guest.permissions)},
         {"enabled": wanted, "guest": None if aim is None else auth_plan.shown(aim)},
@@ -279,7 +285,7 @@ def _all_or_say(steps: t.Sequence[t.Callable[[], None]]) -> None:
             ) from exc
 
 
-def _until_so(change: t.Callable[[], None], is_so: t.Callable[[], bool]) -> None:
+def _until_so(client: t.Any, change: t.Callable[[], None], is_so: t.Callable[[], bool]) -> None:
     """Make a change; a conflict, a missing subject or a lost answer is fine if it is so after all.
 
     Raises:
@@ -290,7 +296,7 @@ def _until_so(change: t.Callable[[], None], is_so: t.Callable[[], bool]) -> None
         change()
     except errors.EtcdOutcomeUnknown as exc:
         try:
-            so = is_so()
+            so = client.until_answered(is_so)
         except errors.EtcdException as later:
             raise errors.EtcdOutcomeUnknown(
                 "%s; asking for what is there now failed too: %s" % (exc.message, later),

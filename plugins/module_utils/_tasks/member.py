@@ -158,7 +158,7 @@ def _change(
             if refused is None:
                 members = _members_after(client, wish, action, members)
             else:
-                members = _members(client)
+                members = client.until_answered(lambda: _members(client))
         except errors.EtcdException as exc:
             if done is None:
                 raise

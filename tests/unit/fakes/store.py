@@ -127,6 +127,9 @@ class FakeStore:
 
     # -- KeyClient
 
+    def until_answered(self, ask: t.Callable[[], t.Any]) -> t.Any:
+        return ask()
+
     def read(
         self,
         key: str,

@@ -502,3 +502,61 @@ def test_a_survey_has_the_order_of_the_endpoints():
         "http://b:2379",
         "http://c:2379",
     ]
+
+
+class Outage:
+    """A question that fails for some seconds, and what it was to raise."""
+
+    def __init__(self, clock, seconds, exc):
+        self._clock = clock
+        self._until = clock() + seconds
+        self._exc = exc
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        if self._clock() < self._until:
+            raise self._exc
+        return "answer"
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        errors.EtcdUnreachable("nobody"),
+        errors.EtcdTimeout("nobody in time"),
+        errors.EtcdLeaderElect("no leader"),
+    ],
+)
+def test_a_question_is_asked_until_it_is_answered(exc):
+    world = World(total_timeout=5.0)
+    assert world.client.until_answered(Outage(world.clock, 4.0, exc)) == "answer"
+    silence = Outage(world.clock, 100.0, exc)
+    began = world.clock()
+    with pytest.raises(type(exc)):
+        world.client.until_answered(silence)
+    assert 5.0 <= world.clock() - began < 6.0
+    # The second question after such a silence costs no time, and an answer ends the silence.
+    asked = silence.asked
+    with pytest.raises(type(exc)):
+        world.client.until_answered(silence)
+    assert silence.asked == asked + 1
+    assert world.client.until_answered(lambda: "at once") == "at once"
+    assert world.client.until_answered(Outage(world.clock, 4.0, exc)) == "answer"
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        errors.EtcdKeyNotFound("no such key"),
+        errors.EtcdUnauthorized("no"),
+        errors.EtcdTLSFailure("a certificate"),
+        errors.EtcdDiscoveryFailed("no such name"),
+    ],
+)
+def test_an_answer_that_will_not_change_is_not_asked_for_again(exc):
+    world = World()
+    question = Outage(world.clock, 1.0, exc)
+    with pytest.raises(type(exc)):
+        world.client.until_answered(question)
+    assert question.asked == 1

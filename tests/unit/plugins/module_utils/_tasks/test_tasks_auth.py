@@ -74,6 +74,9 @@ class FakeClient:
 
     # -- what is read
 
+    def until_answered(self, ask):
+        return ask()
+
     def read(self, key):
         self._server.tried.append((self._username, key))
         if self._server.passwords.get(self._username) != self._password:

@@ -56,6 +56,9 @@ class FakeCluster:
         self.sent = []
         self.reads = 0
 
+    def until_answered(self, ask):
+        return ask()
+
     def read(self, key, *, quorum):
         assert quorum
         self.reads += 1
