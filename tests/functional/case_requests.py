@@ -322,12 +322,33 @@ class Recorder(AttemptsOnly):
         return answer
 
 
+class _AtOnce(http.client.HTTPConnection):
+    """Sends head and body in one piece.
+
+    A server that refuses the head closes the connection. A body that came after that would be
+    answered by a reset, and the refusal be lost.
+    """
+
+    def __init__(self, host: str, port: t.Optional[int], timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self._pieces: t.List[bytes] = []
+
+    def send(self, data: t.Any) -> None:
+        """Keep it."""
+        self._pieces.append(data)
+
+    def flush(self) -> None:
+        """Send what was kept."""
+        super().send(b"".join(self._pieces))
+
+
 def send_raw(endpoint: str, raw: Raw) -> Answer:
     """Send the request as it stands, on a connection of its own; redirects are not followed."""
     parts = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=raw.timeout)
+    connection = _AtOnce(str(parts.hostname), parts.port, raw.timeout)
     try:
         connection.request(raw.method, raw.target, raw.body, raw.headers)
+        connection.flush()
         response = connection.getresponse()
         body = response.read()
     finally:
