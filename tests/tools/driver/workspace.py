@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -134,11 +135,12 @@ class Workspace:
         git = ("git", "-c", f"safe.directory={self.root}")
         output = commands.run(*git, "ls-files", "-co", "--exclude-standard", "-z", cwd=self.root)
         names = [name for name in output.split("\0") if name and (self.root / name).is_file()]
-        listing = self.cache / "files"
-        listing.write_text("".join(f"{name}\0" for name in names), encoding="utf-8")
-        archive = self.cache / "files.tar"
-        commands.run("tar", "--null", "-T", listing, "-cf", archive, cwd=self.root)
-        commands.run("tar", "-xf", archive, cwd=folder)
+        # In a folder of its own, as two stages may copy at the same time.
+        with tempfile.TemporaryDirectory(dir=self.cache) as own:
+            listing, archive = Path(own, "files"), Path(own, "files.tar")
+            listing.write_text("".join(f"{name}\0" for name in names), encoding="utf-8")
+            commands.run("tar", "--null", "-T", listing, "-cf", archive, cwd=self.root)
+            commands.run("tar", "-xf", archive, cwd=folder)
         commands.run("git", "init", "-q", cwd=folder)
         commands.run("git", "add", "-A", cwd=folder)
         return names
