@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _retry, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     Incomplete,
@@ -279,7 +279,7 @@ def carry_out(
             if unknown is None:
                 raise
             # An earlier copy may still be on its way.
-            raise _no_telling(unknown, "sending it again failed: %s" % exc) from exc
+            raise _retry.still_unknown(unknown, "sending it again failed: %s" % exc) from exc
         else:
             return _written(planned, result, result.x_etcd_index)
     if unknown is None:
@@ -349,13 +349,14 @@ def _settle(
     """
     action, base = planned.action, planned.reading
     try:
-        now, events = client.until_answered(lambda: _since(client, action.key, base))
+        since = client.until_answered(lambda: _since(client, action.key, base))
     except errors.EtcdEventIndexCleared as exc:
-        raise _no_telling(unknown, "the server has forgotten what happened since") from exc
+        raise _retry.still_unknown(unknown, "the server has forgotten what happened since") from exc
     except (errors.EtcdException, Refusal) as exc:
-        raise _no_telling(unknown, "reading the key back failed too: %s" % exc) from exc
-    if _untouched(base.state, now.state):
+        raise _retry.still_unknown(unknown, "reading the key back failed too: %s" % exc) from exc
+    if since is None:
         return None
+    now, events = since
     for event in events:
         if _is_ours(event, action):
             return _written(planned, event, now.etcd_index)
@@ -374,15 +375,19 @@ def _settle(
     if _older(now.state, base.etcd_index):
         raise LostRace()
     if not events and _visibly_changed(base.state, now.state):
-        raise _no_telling(unknown, "the key has changed, and the server shows no event for it")
+        raise _retry.still_unknown(
+            unknown, "the key has changed, and the server shows no event for it"
+        )
     raise LostRace()
 
 
-def _since(client: KeyClient, key: str, base: Reading) -> t.Tuple[Reading, t.List[EtcdResult]]:
-    """The key now, and its events since it was read before, if there can be some that matter."""
+def _since(
+    client: KeyClient, key: str, base: Reading
+) -> t.Optional[t.Tuple[Reading, t.List[EtcdResult]]]:
+    """The key now, and its events since it was read before; None if nothing has touched it."""
     now = _read(client, key)
     if _untouched(base.state, now.state):
-        return now, []
+        return None
     return now, _events(client, key, base.etcd_index, now.etcd_index)
 
 
@@ -400,14 +405,6 @@ def _visibly_changed(before: t.Optional[KeyState], now: t.Optional[KeyState]) ->
 
 def _untouched(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:
     return before is not None and now is not None and now.modified_index == before.modified_index
-
-
-def _no_telling(unknown: errors.EtcdOutcomeUnknown, why: str) -> errors.EtcdOutcomeUnknown:
-    return errors.EtcdOutcomeUnknown(
-        "%s; %s" % (unknown.message, why),
-        http_status=unknown.http_status,
-        endpoint=unknown.endpoint,
-    )
 
 
 def _events(client: KeyClient, key: str, since: int, until: int) -> t.List[EtcdResult]:

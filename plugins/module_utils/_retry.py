@@ -57,6 +57,15 @@ def may_pass(exc: errors.EtcdException) -> bool:
     return failure_of(exc) in PASSING
 
 
+def still_unknown(unknown: errors.EtcdOutcomeUnknown, why: str) -> errors.EtcdOutcomeUnknown:
+    """The error for a write whose outcome the cluster could not tell afterwards either."""
+    return errors.EtcdOutcomeUnknown(
+        "%s; %s" % (unknown.message, why),
+        http_status=unknown.http_status,
+        endpoint=unknown.endpoint,
+    )
+
+
 def is_store_error(exc: errors.EtcdRaftInternal) -> bool:
     """Whether the store itself refused, on every member alike, and said so as a raft error.
 

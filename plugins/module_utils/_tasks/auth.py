@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _retry, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import auth as auth_plan
 from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions, Role, User
@@ -298,10 +298,8 @@ def _until_so(client: t.Any, change: t.Callable[[], None], is_so: t.Callable[[],
         try:
             so = client.until_answered(is_so)
         except errors.EtcdException as later:
-            raise errors.EtcdOutcomeUnknown(
-                "%s; asking for what is there now failed too: %s" % (exc.message, later),
-                http_status=exc.http_status,
-                endpoint=exc.endpoint,
+            raise _retry.still_unknown(
+                exc, "asking for what is there now failed too: %s" % later
             ) from later
         if not so:
             raise
