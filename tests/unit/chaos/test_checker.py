@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from ansible_collections.quorum.etcd.tests.chaos import checker
+from ansible_collections.quorum.etcd.tests.chaos import checker, lifetimes
 from ansible_collections.quorum.etcd.tests.chaos.history import Event, Watched
+from ansible_collections.quorum.etcd.tests.unit.chaos import lifetime_histories
 from ansible_collections.quorum.etcd.tests.unit.chaos.histories import (
     EVENTS,
     NOT_DONE,
@@ -29,6 +30,7 @@ from ansible_collections.quorum.etcd.tests.unit.chaos.histories import (
 APPENDED = (Event(5, "/c/05", "a"), Event(7, "/c/07", "b"))
 
 RIGHT = {
+    **lifetime_histories.RIGHT,
     "nothing": history((), ()),
     "acknowledged": history(),
     "indexes that nobody was told": history([write("a", 1, 2), write("b", 3, 4)], EVENTS[:2]),
@@ -81,6 +83,7 @@ RIGHT = {
 }
 
 WRONG = {
+    **lifetime_histories.WRONG,
     "lost": (checker.LOST, history([*OPERATIONS, write("c", 7, 8)], EVENTS)),
     "lost, one of two": (
         checker.LOST,
@@ -221,5 +224,10 @@ def test_what_is_wrong_is_found(name):
 
 
 def test_each_rule_is_tested():
-    rules = {value for name, value in vars(checker).items() if name.isupper() and name[0] != "_"}
+    rules = {
+        value
+        for module in (checker, lifetimes)
+        for name, value in vars(module).items()
+        if name.isupper() and name[0] != "_" and isinstance(value, str)
+    }
     assert {rule for rule, unused in WRONG.values()} == rules
