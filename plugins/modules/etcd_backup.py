@@ -92,8 +92,40 @@ dest:
   description: The file that holds the backup; O(unless_same_as) if that holds the same already.
   type: str
   returned: success
-path:
-  description: The directory, with its leading slash.
+owner:
+  description: Name of the user that owns RV(dest), or the number where it has no name.
+  type: str
+  returned: success, if the file exists
+  sample: root
+group:
+  description: Name of the group of RV(dest), or the number where it has no name.
+  type: str
+  returned: success, if the file exists
+  sample: root
+uid:
+  description: Number of RV(owner).
+  type: int
+  returned: success, if the file exists
+gid:
+  description: Number of RV(group).
+  type: int
+  returned: success, if the file exists
+mode:
+  description: Permissions of RV(dest), in octal digits.
+  type: str
+  returned: success, if the file exists
+  sample: '0600'
+size:
+  description: Size of RV(dest) in bytes.
+  type: int
+  returned: success, if the file exists
+state:
+  description: What RV(dest) is, C(file) unless somebody made a link of it.
+  type: str
+  returned: success, if the file exists
+  sample: file
+directory:
+  description: The directory of the store, with its leading slash.
   type: str
   returned: success
   sample: /

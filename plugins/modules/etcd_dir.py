@@ -97,7 +97,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
+directory:
   description: The directory, with its leading slash.
   type: str
   returned: success
@@ -146,7 +146,7 @@ endpoint:
   description: The endpoint that gave the last answer.
   type: str
   returned: success
-attempts:
+requests_sent:
   description: How many requests were sent for the last answer.
   type: int
   returned: success

@@ -214,7 +214,7 @@ endpoint:
   type: str
   returned: success
   sample: http://10.0.1.10:2379
-attempts:
+requests_sent:
   description: How many requests were sent for the last answer; more than 1 if endpoints were slow or down.
   type: int
   returned: success

@@ -183,7 +183,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
+directory:
   description: The directory, with its leading slash.
   type: str
   returned: success

@@ -211,7 +211,7 @@ endpoint:
   description: The endpoint that gave the last answer.
   type: str
   returned: success, or not met in time
-attempts:
+requests_sent:
   description: How many requests were sent for the last answer.
   type: int
   returned: success, or not met in time

@@ -153,6 +153,45 @@ def test_return_values_can_be_read_with_a_dot(name):
         assert key.isidentifier() and not hasattr(dict, key)
 
 
+ANSIBLE_SETS = {
+    "ansible_facts",
+    "ansible_job_id",
+    "attempts",
+    "deprecations",
+    "exception",
+    "failed",
+    "failed_when_result",
+    "finished",
+    "invocation",
+    "item",
+    "msg",
+    "path",
+    "results",
+    "results_file",
+    "retries",
+    "skip_reason",
+    "skipped",
+    "started",
+    "stderr_lines",
+    "stdout_lines",
+    "unreachable",
+    "warnings",
+}
+"""Keys of a result that Ansible sets or gives a meaning to; `path` is a file of the host, of which it
+adds owner, mode and size."""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_return_values_are_not_those_of_ansible(name):
+    assert not set(load(name)[1]) & ANSIBLE_SETS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_a_module_that_writes_a_file_names_one(name):
+    # Ansible takes `dest` as it takes `path`.
+    assert ("dest" in load(name)[1]) == (name == "etcd_backup")
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_use_options_that_exist(name):
     module = importlib.import_module("%smodules.%s" % (PLUGINS, name))

@@ -116,7 +116,7 @@ def _report(backup: _backups.Backup, name: str) -> t.Dict[str, t.Any]:
     directories = sum(saved.value is None for saved in backup.nodes.values())
     return {
         "dest": name,
-        "path": backup.path,
+        "directory": backup.path,
         "key_count": len(backup.nodes) - directories,
         "directory_count": directories,
         "cluster_id": backup.cluster_id,

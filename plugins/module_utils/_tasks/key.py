@@ -56,7 +56,7 @@ def _report(outcome: _apply.Outcome) -> t.Dict[str, t.Any]:
         "prev_index": None if before is None else before.modified_index,
         "etcd_index": outcome.etcd_index,
         "endpoint": outcome.endpoint,
-        "attempts": outcome.attempts,
+        "requests_sent": outcome.attempts,
         "diff": {
             "before_header": action.key,
             "after_header": action.key,

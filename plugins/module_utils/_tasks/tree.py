@@ -73,7 +73,7 @@ def manage_tree(
     stages = tree_plan.plan(first, wish)
     _check_sizes(client, stages)
     report = {
-        "path": wish.path,
+        "directory": wish.path,
         "diff": functools.partial(_diff, first, stages, secret, wish),
         "warnings": _warnings(first, wish),
     }

@@ -251,5 +251,5 @@ def _report(wish: wait_plan.Wish, end: _End, met: bool, seconds: float) -> t.Dic
         "prev_value": None if prev_node is None else prev_node.value,
         "etcd_index": end.sight.index,
         "endpoint": end.endpoint,
-        "attempts": end.attempts,
+        "requests_sent": end.attempts,
     }

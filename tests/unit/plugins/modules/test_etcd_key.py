@@ -94,7 +94,7 @@ def test_what_is_returned(run):
         "prev_index": 5,
         "etcd_index": 10,
         "endpoint": "http://etcd1:2379",
-        "attempts": 1,
+        "requests_sent": 1,
     }
     assert {name: printed[name] for name in expected} == expected
     assert "diff" not in printed

@@ -49,7 +49,7 @@ def test_a_directory_is_saved(save, store, tmp_path):
     assert report == {
         "changed": True,
         "dest": str(tmp_path / "backup"),
-        "path": "/t",
+        "directory": "/t",
         "key_count": 2,
         "directory_count": 2,
         "cluster_id": None,

@@ -77,7 +77,7 @@ def test_check_mode_predicts_and_writes_nothing():
     assert (task.store.index, task.store.sends, task.store.reads) == (index, 0, 1)
     done = task.run()
     assert predicted["diff"]() == done["diff"]()
-    for name in ("changed", "counts", "done", "path"):
+    for name in ("changed", "counts", "done", "directory"):
         assert predicted[name] == done[name]
 
 
