@@ -18,6 +18,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import (
     _batch,
     _documents,
     _files,
+    _patterns,
     errors,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
@@ -28,6 +29,11 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     Refusal,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import tree as tree_plan
+from ansible_collections.quorum.etcd.plugins.module_utils._plan import (
+    tree_diff,
+    tree_restore,
+    tree_wish,
+)
 
 #: What the request of a key or value below this length cannot exceed, however it is encoded.
 _SAFE_KEY = 300
@@ -67,7 +73,7 @@ def manage_tree(
             % (_batch.MOST, options["concurrency"])
         )
     wish = _wish(options)
-    secret = tree_plan.matcher(options["secret_keys"])
+    secret = _patterns.matcher(options["secret_keys"])
     client = connect()
     first, reading = _read(client, wish)
     stages = tree_plan.plan(first, wish)
@@ -83,7 +89,9 @@ def manage_tree(
         done = progress.done
     else:
         done = [action for stage in stages for action in stage]
-    report.update(_summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint)
+    report.update(
+        _summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint
+    )
     if progress.failed:
         del report["changed"], report["diff"], report["warnings"]
         report.update(_left(progress))
@@ -91,7 +99,7 @@ def manage_tree(
     return report
 
 
-def _wish(options: t.Mapping[str, t.Any]) -> tree_plan.Wish:
+def _wish(options: t.Mapping[str, t.Any]) -> tree_wish.Wish:
     """What the options say, with the tree or backup that they name."""
     tree = _tree(options)
     if options["src_format"] == "tree":
@@ -100,10 +108,10 @@ def _wish(options: t.Mapping[str, t.Any]) -> tree_plan.Wish:
                 "the tree holds a backup that quorum.etcd.etcd_backup wrote; src_format: backup"
                 " restores it"
             )
-        return tree_plan.wish_from_options(options, tree)
+        return tree_wish.wish_from_options(options, tree)
     if tree is None:
         raise Refusal("src_format: backup needs src; give the file")
-    return tree_plan.wish_from_backup(options, _backups.checked(tree))
+    return tree_restore.wish_from_backup(options, _backups.checked(tree))
 
 
 def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
@@ -119,21 +127,22 @@ def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
     return tree
 
 
-def _warnings(current: States, wish: tree_plan.Wish) -> t.List[str]:
-    keys = tree_plan.directories_with_another_ttl(current, wish)
+def _warnings(current: States, wish: tree_wish.Wish) -> t.List[str]:
+    keys = tree_restore.directories_with_another_ttl(current, wish)
     if not keys:
         return []
     return [
         "directories that exist keep another TTL than they have in the backup, as etcd 3.5 cannot"
-        " change it: %s%s" % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
+        " change it: %s%s"
+        % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
     ]
 
 
-def _read(client: t.Any, wish: tree_plan.Wish) -> t.Tuple[States, _apply.Reading]:
+def _read(client: t.Any, wish: tree_wish.Wish) -> t.Tuple[States, _apply.Reading]:
     """All that is below the path; hidden keys, which no listing shows, each by its own request."""
     states, reading = _apply.read_states(client, wish.path)
     if wish.hidden:
-        for key in tree_plan.hidden_keys(wish):
+        for key in tree_wish.hidden_keys(wish):
             states.update(_apply.read_states(client, key)[0])
     return states, reading
 
@@ -149,7 +158,7 @@ def _check_sizes(client: t.Any, stages: _batch.Stages) -> None:
 
 def _converge(
     client: t.Any,
-    wish: tree_plan.Wish,
+    wish: tree_wish.Wish,
     stages: _batch.Stages,
     progress: _batch.Progress,
     options: t.Mapping[str, t.Any],
@@ -187,7 +196,8 @@ def _converge(
 def _not_empty(action: KeyAction) -> Refusal:
     return Refusal(
         "%s is not empty, though a listing shows no children: it holds hidden ones, whose names"
-        " start with an underscore, or new ones; include_hidden: true removes them too" % action.key
+        " start with an underscore, or new ones; include_hidden: true removes them too"
+        % action.key
     )
 
 
@@ -195,7 +205,11 @@ def _summary(done: t.Sequence[KeyAction]) -> t.Dict[str, t.Any]:
     counts = dict.fromkeys(_COUNTED.values(), 0)
     for action in done:
         counts[_COUNTED[action.kind]] += 1
-    return {"changed": bool(done), "counts": counts, "done": [action.key for action in done]}
+    return {
+        "changed": bool(done),
+        "counts": counts,
+        "done": [action.key for action in done],
+    }
 
 
 def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
@@ -205,7 +219,9 @@ def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
                 "key": action.key,
                 "action": action.kind.value,
                 "reason": str(exc),
-                "outcome": "unknown" if isinstance(exc, errors.EtcdOutcomeUnknown) else "not_done",
+                "outcome": "unknown"
+                if isinstance(exc, errors.EtcdOutcomeUnknown)
+                else "not_done",
             }
             for action, exc in progress.failed
         ],
@@ -215,23 +231,29 @@ def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
 
 def _failure(progress: _batch.Progress) -> str:
     action, exc = progress.failed[0]
-    return "%s of %s failed: %s (%d writes done, %d failed, %d not tried; run the task again)" % (
-        action.kind.value,
-        action.key,
-        exc,
-        len(progress.done),
-        len(progress.failed),
-        len(progress.not_tried),
+    return (
+        "%s of %s failed: %s (%d writes done, %d failed, %d not tried; run the task again)"
+        % (
+            action.kind.value,
+            action.key,
+            exc,
+            len(progress.done),
+            len(progress.failed),
+            len(progress.not_tried),
+        )
     )
 
 
 def _diff(
-    before: States, stages: t.Sequence[tree_plan.Stage], secret: t.Any, wish: tree_plan.Wish
+    before: States,
+    stages: t.Sequence[tree_plan.Stage],
+    secret: t.Any,
+    wish: tree_wish.Wish,
 ) -> t.Dict[str, t.Any]:
-    after = tree_plan.states_after(before, stages, wish)
+    after = tree_diff.states_after(before, stages, wish)
     return {
         "before_header": wish.path,
         "after_header": wish.path,
-        "before": tree_plan.listing(before, wish, secret),
-        "after": tree_plan.listing(after, wish, secret, before),
+        "before": tree_diff.listing(before, wish, secret),
+        "after": tree_diff.listing(after, wish, secret, before),
     }
