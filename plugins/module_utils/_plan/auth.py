@@ -62,13 +62,10 @@ def name_of(options: t.Mapping[str, t.Any], what: str) -> str:
     name = str(options["name"])
     _limits.text_bytes(name, "the name of the %s" % what)
     if not name or "/" in name or name in (".", ".."):
-        raise Refusal(
-            "the name of a %s is a text without slashes, not %r" % (what, name)
-        )
+        raise Refusal("the name of a %s is a text without slashes, not %r" % (what, name))
     if what == "user" and ":" in name:
         raise Refusal(
-            "the name of a user cannot hold a colon, which ends it on the wire: %r"
-            % name
+            "the name of a user cannot hold a colon, which ends it on the wire: %r" % name
         )
     return name
 
@@ -89,8 +86,7 @@ def permissions_of(raw: t.Optional[t.Mapping[str, t.Any]]) -> t.Optional[Permiss
             )
     both = raw.get("read_write") or ()
     return Permissions(
-        read=_sorted(raw.get("read") or (), both),
-        write=_sorted(raw.get("write") or (), both),
+        read=_sorted(raw.get("read") or (), both), write=_sorted(raw.get("write") or (), both)
     )
 
 
@@ -100,11 +96,7 @@ def check_purge(options: t.Mapping[str, t.Any], what: str) -> None:
     Raises:
         Refusal: it does not.
     """
-    if (
-        options["state"] == "present"
-        and options["purge_" + what]
-        and options[what] is None
-    ):
+    if options["state"] == "present" and options["purge_" + what] and options[what] is None:
         raise Refusal(
             "purge_%s: true revokes all %s that the option %s does not name; give it (empty, to"
             " revoke all)" % (what, what, what)
@@ -118,13 +110,9 @@ def plan_permissions(
     if wanted is None:
         return PermissionChange()
     return PermissionChange(
-        grant=Permissions(
-            _less(wanted.read, current.read), _less(wanted.write, current.write)
-        ),
+        grant=Permissions(_less(wanted.read, current.read), _less(wanted.write, current.write)),
         revoke=(
-            Permissions(
-                _less(current.read, wanted.read), _less(current.write, wanted.write)
-            )
+            Permissions(_less(current.read, wanted.read), _less(current.write, wanted.write))
             if purge
             else Permissions()
         ),
@@ -157,8 +145,7 @@ def plan_roles(
     unknown = _less(wanted, known)
     if unknown:
         raise Refusal(
-            "there is no role %s; make it first with quorum.etcd.etcd_role"
-            % ", ".join(unknown)
+            "there is no role %s; make it first with quorum.etcd.etcd_role" % ", ".join(unknown)
         )
     return RoleChange(_less(wanted, current), _less(current, wanted) if purge else ())
 

@@ -53,13 +53,9 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
     """
     path = _limits.canonical_key(options["path"])
     if path == "/":
-        raise Refusal(
-            'the path "/" is the root directory, which always exists; name one in it'
-        )
+        raise Refusal('the path "/" is the root directory, which always exists; name one in it')
     if options["ttl"] is not None and options["ttl"] != 0:
-        _limits.ttl_seconds(
-            options["ttl"], "write 0 for a directory that lives for ever"
-        )
+        _limits.ttl_seconds(options["ttl"], "write 0 for a directory that lives for ever")
     if options["prev_index"] is not None:
         _limits.index_number(options["prev_index"], "prev_index")
     return Wish(
@@ -93,11 +89,7 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if wish.prev_index is not None and (
         current is None or current.modified_index != wish.prev_index
     ):
-        found = (
-            "it does not exist"
-            if current is None
-            else "it is %s" % current.modified_index
-        )
+        found = "it does not exist" if current is None else "it is %s" % current.modified_index
         raise Refusal(
             "%s is not as the task requires: its modified index is to be %s, and %s"
             % (wish.path, wish.prev_index, found),
@@ -143,12 +135,9 @@ def _absent(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if current.children and not wish.recursive:
         raise Refusal(
             "%s is not empty: it has %d children (hidden ones, which the server does not list, not"
-            " counted); recursive: true removes them too"
-            % (wish.path, len(current.children))
+            " counted); recursive: true removes them too" % (wish.path, len(current.children))
         )
-    return KeyAction(
-        ActionKind.REMOVE_DIR, wish.path, current, recursive=wish.recursive
-    )
+    return KeyAction(ActionKind.REMOVE_DIR, wish.path, current, recursive=wish.recursive)
 
 
 def state_before(action: KeyAction) -> t.Dict[str, t.Any]:

@@ -72,9 +72,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
     value = options["value"]
     key = _limits.canonical_key(options["key"])
     if key == "/" and wanted is not Wanted.ENQUEUED:
-        raise Refusal(
-            'the key "/" is the root directory, which holds no value; name a key in it'
-        )
+        raise Refusal('the key "/" is the root directory, which holds no value; name a key in it')
     if wanted is not Wanted.ABSENT and value is None:
         raise Refusal(
             'value is missing, or null; give the value to store (write "" for an empty one)'
@@ -103,18 +101,12 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
 
 def _check_refresh(options: t.Mapping[str, t.Any], refresh: Refresh) -> None:
     if refresh is not Refresh.NEVER and not options["ttl"]:
-        raise Refusal(
-            "refresh: %s needs ttl, the seconds to live from now on" % refresh.value
-        )
+        raise Refusal("refresh: %s needs ttl, the seconds to live from now on" % refresh.value)
     below = options["refresh_below"]
     if (refresh is Refresh.BELOW) != (below is not None):
-        raise Refusal(
-            "refresh: below and refresh_below go together; give both or neither"
-        )
+        raise Refusal("refresh: below and refresh_below go together; give both or neither")
     if below is not None and not 0 < below <= options["ttl"]:
-        raise Refusal(
-            "refresh_below is a number of seconds from 1 up to ttl, not %s" % below
-        )
+        raise Refusal("refresh_below is a number of seconds from 1 up to ttl, not %s" % below)
 
 
 def _check_combination(options: t.Mapping[str, t.Any], wanted: Wanted) -> None:
@@ -139,12 +131,9 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if wish.wanted is Wanted.ENQUEUED:
         if current is not None and not current.is_dir:
             raise Refusal(
-                "%s is a key with a value, and in-order keys are made below a directory"
-                % wish.key
+                "%s is a key with a value, and in-order keys are made below a directory" % wish.key
             )
-        return KeyAction(
-            ActionKind.ENQUEUE, wish.key, None, wish.value, wish.ttl or None
-        )
+        return KeyAction(ActionKind.ENQUEUE, wish.key, None, wish.value, wish.ttl or None)
     if current is not None and current.is_dir:
         raise Refusal(
             "%s is a directory, not a key with a value; quorum.etcd.etcd_dir manages directories"
@@ -159,9 +148,7 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
 
 def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if current is None:
-        return KeyAction(
-            ActionKind.CREATE, wish.key, None, wish.value, wish.ttl or None
-        )
+        return KeyAction(ActionKind.CREATE, wish.key, None, wish.value, wish.ttl or None)
     if not _values.equal(current.value, wish.value, as_json=wish.as_json):
         ttl = wish.ttl or None
         if wish.ttl is None and current.ttl is not None:
@@ -193,11 +180,7 @@ def _check_conditions(current: t.Optional[KeyState], wish: Wish) -> None:
         failed.append("it exists, and prev_exist is false")
     for name, expected, found in (
         ("prev_value", wish.prev_value, None if current is None else current.value),
-        (
-            "prev_index",
-            wish.prev_index,
-            None if current is None else current.modified_index,
-        ),
+        ("prev_index", wish.prev_index, None if current is None else current.modified_index),
     ):
         if expected is None or expected == found:
             continue
@@ -206,14 +189,9 @@ def _check_conditions(current: t.Optional[KeyState], wish: Wish) -> None:
         elif name == "prev_value":
             failed.append("its value is not prev_value")
         else:
-            failed.append(
-                "its modified index is %s, and prev_index is %s" % (found, expected)
-            )
+            failed.append("its modified index is %s, and prev_index is %s" % (found, expected))
     if failed:
-        raise Refusal(
-            "%s is not as the task requires: %s" % (wish.key, "; ".join(failed)),
-            current,
-        )
+        raise Refusal("%s is not as the task requires: %s" % (wish.key, "; ".join(failed)), current)
 
 
 def state_after(action: KeyAction) -> t.Optional[t.Dict[str, t.Any]]:

@@ -86,13 +86,8 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
         _refuse_part_of(members, member, wish)
         kind = MemberActionKind.NOTHING if member is None else MemberActionKind.REMOVE
         return MemberAction(kind, member)
-    if member is not None and wish.peer_urls in (
-        frozenset(),
-        frozenset(member.peer_urls),
-    ):
-        return MemberAction(
-            MemberActionKind.NOTHING, member, frozenset(member.peer_urls)
-        )
+    if member is not None and wish.peer_urls in (frozenset(), frozenset(member.peer_urls)):
+        return MemberAction(MemberActionKind.NOTHING, member, frozenset(member.peer_urls))
     for other in members:
         shared = wish.peer_urls.intersection(other.peer_urls)
         if shared and other is not member:
@@ -105,18 +100,12 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
     if not wish.peer_urls:
         raise Refusal(
             "there is no member %s, and without peer_urls none can be added"
-            % (
-                wish.name
-                if wish.name is not None
-                else "with the id %x" % (wish.number or 0)
-            )
+            % (wish.name if wish.name is not None else "with the id %x" % (wish.number or 0))
         )
     return MemberAction(MemberActionKind.ADD, None, wish.peer_urls)
 
 
-def _refuse_part_of(
-    members: t.Sequence[Member], found: t.Optional[Member], wish: Wish
-) -> None:
+def _refuse_part_of(members: t.Sequence[Member], found: t.Optional[Member], wish: Wish) -> None:
     """Not to call a member absent that has one of the peer URLs, nor to remove it on a guess."""
     for member in members:
         if member is not found and wish.peer_urls.intersection(member.peer_urls):
@@ -151,9 +140,7 @@ def objection(
                 " has started"
             )
     else:
-        left = len(
-            healthy - {action.member.id} if action.member is not None else healthy
-        )
+        left = len(healthy - {action.member.id} if action.member is not None else healthy)
         size = len(members) - 1
         if size == 0:
             return "this is the only member of the cluster; removing it would end the cluster"
@@ -169,14 +156,10 @@ def objection(
 def likely_reason(members: t.Sequence[Member], healthy: t.AbstractSet[str]) -> str:
     """Why a server may refuse a change with no reason given, from what can be seen."""
     waiting = [member.id for member in members if not member.started]
-    ill = [
-        member.name for member in members if member.started and member.id not in healthy
-    ]
+    ill = [member.name for member in members if member.started and member.id not in healthy]
     reasons = []
     if waiting:
-        reasons.append(
-            "the member %s was added and has not started" % ", ".join(waiting)
-        )
+        reasons.append("the member %s was added and has not started" % ", ".join(waiting))
     if ill:
         reasons.append("the member %s is not healthy" % ", ".join(sorted(ill)))
     if not reasons:
@@ -197,10 +180,6 @@ def initial_cluster(
     """
     pairs = []
     for one in sorted(members, key=lambda one: (one.name, one.id)):
-        known = (
-            one.name
-            or (name if member is not None and one.id == member.id else None)
-            or one.id
-        )
+        known = one.name or (name if member is not None and one.id == member.id else None) or one.id
         pairs += ["%s=%s" % (known, url) for url in sorted(one.peer_urls)]
     return ",".join(pairs)

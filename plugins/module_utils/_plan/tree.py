@@ -50,9 +50,7 @@ def plan(current: States, wish: Wish) -> t.Tuple[Stage, ...]:
         stages.append(_written(current, replaced, wish))
         stages += _removal(current, going, wish)
     else:
-        stages = _removal(
-            current, _unwished(current, order, wish, replaced) | replaced, wish
-        )
+        stages = _removal(current, _unwished(current, order, wish, replaced) | replaced, wish)
     return tuple(stage for stage in stages if stage)
 
 
@@ -65,15 +63,10 @@ def _replaced(current: States, order: t.Sequence[str], wish: Wish) -> t.Set[str]
     if not wrong:
         return wrong
     if not wish.force:
-        reasons = [
-            "%s is a %s" % (key, _KINDS[current[key].is_dir]) for key in sorted(wrong)
-        ]
+        reasons = ["%s is a %s" % (key, _KINDS[current[key].is_dir]) for key in sorted(wrong)]
         if len(reasons) > _NAMED:
             reasons[_NAMED:] = ["and %d more" % (len(reasons) - _NAMED)]
-        raise Refusal(
-            "%s; force: true replaces what is there, and it is lost"
-            % "; ".join(reasons)
-        )
+        raise Refusal("%s; force: true replaces what is there, and it is lost" % "; ".join(reasons))
     gone = set(wrong)
     for key in order:
         if key.rpartition("/")[0] in gone:
@@ -93,9 +86,7 @@ _KINDS = {
 
 
 def _is_kept(key: str, wish: Wish) -> bool:
-    return wish.kept is not None and bool(
-        wish.kept.match(key[len(wish.path.rstrip("/")) + 1 :])
-    )
+    return wish.kept is not None and bool(wish.kept.match(key[len(wish.path.rstrip("/")) + 1 :]))
 
 
 def _unwished(
@@ -105,9 +96,7 @@ def _unwished(
     kept = set()
     if wish.kept is not None:
         for key in order:
-            if key.rpartition("/")[0] in kept or (
-                key != wish.path and _is_kept(key, wish)
-            ):
+            if key.rpartition("/")[0] in kept or (key != wish.path and _is_kept(key, wish)):
                 kept.add(key)
     going = set()
     holding = set()
@@ -133,13 +122,9 @@ def _removal(current: States, keys: t.Set[str], wish: Wish) -> t.List[Stage]:
     by_depth = {}  # type: t.Dict[int, t.List[KeyAction]]
     for key in sorted(keys):
         if current[key].is_dir:
-            action = KeyAction(
-                ActionKind.REMOVE_DIR, key, current[key], recursive=wish.hidden
-            )
+            action = KeyAction(ActionKind.REMOVE_DIR, key, current[key], recursive=wish.hidden)
             by_depth.setdefault(key.count("/"), []).append(action)
-    return [values] + [
-        tuple(by_depth[depth]) for depth in sorted(by_depth, reverse=True)
-    ]
+    return [values] + [tuple(by_depth[depth]) for depth in sorted(by_depth, reverse=True)]
 
 
 def _made(current: States, replaced: t.Set[str], wish: Wish) -> t.List[Stage]:
@@ -164,10 +149,7 @@ def _written(current: States, replaced: t.Set[str], wish: Wish) -> Stage:
         if found is not None and found.value == leaf.value and leaf.ttl is None:
             continue
         action = key_plan.plan(
-            found,
-            key_plan.Wish(
-                key, key_plan.Wanted.PRESENT, leaf.value, leaf.as_json, leaf.ttl
-            ),
+            found, key_plan.Wish(key, key_plan.Wanted.PRESENT, leaf.value, leaf.as_json, leaf.ttl)
         )
         if action.changes:
             actions.append(action)

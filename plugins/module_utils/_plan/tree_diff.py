@@ -38,11 +38,7 @@ def states_after(
                 None if is_dir else action.value, is_dir, action.ttl, None, 0, 0
             )
             above = action.key.rpartition("/")[0]
-            while (
-                len(above) >= len(wish.path.rstrip("/"))
-                and above
-                and above not in after
-            ):
+            while len(above) >= len(wish.path.rstrip("/")) and above and above not in after:
                 after[above] = KeyState(None, True, None, None, 0, 0)
                 above = above.rpartition("/")[0]
     return after
@@ -68,10 +64,7 @@ def listing(
             line = key.rstrip("/") + "/"
         elif secret is not None and secret.match(key[start:]):
             earlier = (before or {}).get(key, state)
-            line = "%s = (secret%s)" % (
-                key,
-                "" if earlier.value == state.value else ", changed",
-            )
+            line = "%s = (secret%s)" % (key, "" if earlier.value == state.value else ", changed")
         else:
             line = "%s = %s" % (key, json.dumps(state.value, ensure_ascii=False))
         lines.append(line if state.ttl is None else "%s (ttl %d)" % (line, state.ttl))

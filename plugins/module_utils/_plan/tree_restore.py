@@ -12,17 +12,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _backups, _limits
-from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
-    KeyState,
-    Refusal,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import dir as dir_plan
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import tree_wish
 
 
-def wish_from_backup(
-    options: t.Mapping[str, t.Any], backup: _backups.Backup
-) -> tree_wish.Wish:
+def wish_from_backup(options: t.Mapping[str, t.Any], backup: _backups.Backup) -> tree_wish.Wish:
     """Read a task's options, and what a backup holds at the path and below it.
 
     Every key has the TTL that it had when the backup was made, or none.
@@ -33,14 +28,8 @@ def wish_from_backup(
     """
     path = _limits.canonical_key(options["path"])
     if options["state"] != "present":
-        raise Refusal(
-            "src_format: backup is for state: present; leave one of the two out"
-        )
-    if (
-        options["ttl"] is not None
-        or options["leaf_json"]
-        or options["leaf_json_depth"] is not None
-    ):
+        raise Refusal("src_format: backup is for state: present; leave one of the two out")
+    if options["ttl"] is not None or options["leaf_json"] or options["leaf_json_depth"] is not None:
         raise Refusal(
             "ttl and leaf_json are not for src_format: backup, which tells both; leave them out"
         )

@@ -12,11 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import (
-    _limits,
-    _patterns,
-    _values,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _patterns, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
 
 
@@ -74,9 +70,7 @@ def wish_from_options(options: t.Mapping[str, t.Any], tree: t.Any) -> Wish:
     path = _limits.canonical_key(options["path"])
     present = options["state"] == "present"
     if tree is None and present:
-        raise Refusal(
-            "tree is missing; give the mapping that is to be there ({} for nothing)"
-        )
+        raise Refusal("tree is missing; give the mapping that is to be there ({} for nothing)")
     if not isinstance(tree, dict) and tree is not None:
         raise Refusal(
             "the tree is %s; it is a mapping of names to values and to further mappings"
@@ -88,9 +82,7 @@ def wish_from_options(options: t.Mapping[str, t.Any], tree: t.Any) -> Wish:
             " the tree that is to go"
         )
     if options["purge"] and not present:
-        raise Refusal(
-            "purge is for state: present; state: absent without tree removes everything"
-        )
+        raise Refusal("purge is for state: present; state: absent without tree removes everything")
     if options["ttl"] is not None and options["ttl"] != 0:
         _limits.ttl_seconds(options["ttl"], "write 0 for keys that live for ever")
     leaves, directories = _flattened(path, tree or {}, options, present=present)
@@ -147,11 +139,7 @@ def _json_depth(options: t.Mapping[str, t.Any]) -> int:
 
 
 def _flattened(
-    path: str,
-    tree: t.Mapping[str, t.Any],
-    options: t.Mapping[str, t.Any],
-    *,
-    present: bool,
+    path: str, tree: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], *, present: bool
 ) -> t.Tuple[t.Dict[str, Leaf], t.Dict[str, t.Optional[int]]]:
     """Every key of the tree in full: those with values, and the directories."""
     json_depth = _json_depth(options)
@@ -183,13 +171,10 @@ def _checked_name(name: str, prefix: str) -> str:
     if not name or "/" in name or name in (".", ".."):
         raise Refusal(
             "%s below %s cannot be the name of a key: a name is not empty, not . or .., and holds no"
-            " slash; nest mappings for directories"
-            % (_limits.shown(name), prefix or "/")
+            " slash; nest mappings for directories" % (_limits.shown(name), prefix or "/")
         )
     if not name.isascii():
-        _limits.text_bytes(
-            name, "the name %s below %s" % (_limits.shown(name), prefix or "/")
-        )
+        _limits.text_bytes(name, "the name %s below %s" % (_limits.shown(name), prefix or "/"))
     return name
 
 

@@ -15,14 +15,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
-from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
-    KeyState,
-    Refusal,
-)
-from ansible_collections.quorum.etcd.plugins.module_utils._results import (
-    EtcdResult,
-    Node,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
 
 
 class Condition(enum.Enum):
@@ -110,8 +104,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         _limits.index_number(options["since_index"], "since_index")
     if not options["wait_timeout"] > 0:
         raise Refusal(
-            "wait_timeout is a number of seconds above 0, not %s"
-            % options["wait_timeout"]
+            "wait_timeout is a number of seconds above 0, not %s" % options["wait_timeout"]
         )
     value = options["value"]
     text = None if value is None else _values.stored_text("value", value)
@@ -167,9 +160,7 @@ def _pattern(value: t.Any, text: t.Optional[str]) -> t.Optional[t.Pattern[str]]:
             % (exc.msg, where)
         ) from exc
     except (OverflowError, RecursionError) as exc:
-        raise Refusal(
-            "value is a regular expression that is too large or too deep"
-        ) from exc
+        raise Refusal("value is a regular expression that is too large or too deep") from exc
 
 
 def check_since_index(wish: Wish, index: int) -> None:
@@ -296,9 +287,7 @@ def _is_below(key: str, directory: str) -> bool:
     return key.startswith(directory.rstrip("/") + "/")
 
 
-def ends_wait(
-    wish: Wish, before: t.Optional[KeyState], event: EtcdResult, now: Sight
-) -> bool:
+def ends_wait(wish: Wish, before: t.Optional[KeyState], event: EtcdResult, now: Sight) -> bool:
     """Whether an event is what the task waits for.
 
     Args:

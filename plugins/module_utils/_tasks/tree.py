@@ -89,9 +89,7 @@ def manage_tree(
         done = progress.done
     else:
         done = [action for stage in stages for action in stage]
-    report.update(
-        _summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint
-    )
+    report.update(_summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint)
     if progress.failed:
         del report["changed"], report["diff"], report["warnings"]
         report.update(_left(progress))
@@ -133,8 +131,7 @@ def _warnings(current: States, wish: tree_wish.Wish) -> t.List[str]:
         return []
     return [
         "directories that exist keep another TTL than they have in the backup, as etcd 3.5 cannot"
-        " change it: %s%s"
-        % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
+        " change it: %s%s" % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
     ]
 
 
@@ -196,8 +193,7 @@ def _converge(
 def _not_empty(action: KeyAction) -> Refusal:
     return Refusal(
         "%s is not empty, though a listing shows no children: it holds hidden ones, whose names"
-        " start with an underscore, or new ones; include_hidden: true removes them too"
-        % action.key
+        " start with an underscore, or new ones; include_hidden: true removes them too" % action.key
     )
 
 
@@ -205,11 +201,7 @@ def _summary(done: t.Sequence[KeyAction]) -> t.Dict[str, t.Any]:
     counts = dict.fromkeys(_COUNTED.values(), 0)
     for action in done:
         counts[_COUNTED[action.kind]] += 1
-    return {
-        "changed": bool(done),
-        "counts": counts,
-        "done": [action.key for action in done],
-    }
+    return {"changed": bool(done), "counts": counts, "done": [action.key for action in done]}
 
 
 def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
@@ -219,9 +211,7 @@ def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
                 "key": action.key,
                 "action": action.kind.value,
                 "reason": str(exc),
-                "outcome": "unknown"
-                if isinstance(exc, errors.EtcdOutcomeUnknown)
-                else "not_done",
+                "outcome": "unknown" if isinstance(exc, errors.EtcdOutcomeUnknown) else "not_done",
             }
             for action, exc in progress.failed
         ],
@@ -231,24 +221,18 @@ def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
 
 def _failure(progress: _batch.Progress) -> str:
     action, exc = progress.failed[0]
-    return (
-        "%s of %s failed: %s (%d writes done, %d failed, %d not tried; run the task again)"
-        % (
-            action.kind.value,
-            action.key,
-            exc,
-            len(progress.done),
-            len(progress.failed),
-            len(progress.not_tried),
-        )
+    return "%s of %s failed: %s (%d writes done, %d failed, %d not tried; run the task again)" % (
+        action.kind.value,
+        action.key,
+        exc,
+        len(progress.done),
+        len(progress.failed),
+        len(progress.not_tried),
     )
 
 
 def _diff(
-    before: States,
-    stages: t.Sequence[tree_plan.Stage],
-    secret: t.Any,
-    wish: tree_wish.Wish,
+    before: States, stages: t.Sequence[tree_plan.Stage], secret: t.Any, wish: tree_wish.Wish
 ) -> t.Dict[str, t.Any]:
     after = tree_diff.states_after(before, stages, wish)
     return {

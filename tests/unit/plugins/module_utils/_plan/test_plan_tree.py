@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
-    KeyState,
-    Refusal,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._backups import Backup, Saved
 from ansible_collections.quorum.etcd.plugins.module_utils._patterns import matcher
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree import plan
@@ -52,11 +49,7 @@ def steps(stages):
         [
             " ".join(
                 [one.kind.value, one.key]
-                + (
-                    []
-                    if one.value is None or one.kind.value == "delete"
-                    else [one.value]
-                )
+                + ([] if one.value is None or one.kind.value == "delete" else [one.value])
                 + ([] if one.ttl is None else ["ttl=%d" % one.ttl])
             )
             for one in stage
@@ -160,38 +153,18 @@ def test_hidden_keys_are_those_whose_own_name_is_hidden():
 
 
 PLANS = {
-    "nothing there": (
-        {},
-        {"b": "x", "a": "y"},
-        {},
-        [["create /t/a y", "create /t/b x"]],
-    ),
+    "nothing there": ({}, {"b": "x", "a": "y"}, {}, [["create /t/a y", "create /t/b x"]]),
     "path only": ({}, {}, {}, [["make_dir /t"]]),
     "root": ({}, {"a": "y"}, {"path": "/"}, [["create /a y"]]),
     "as wished": (states(a="x", d=None), {"a": "x", "d": {}}, {}, []),
     "what is not named stays": (states(a="x", z="z"), {"a": "x"}, {}, []),
     "another value": (states(a="x"), {"a": "y"}, {}, [["swap /t/a y"]]),
-    "another value keeps the TTL": (
-        states(a=("x", 50)),
-        {"a": "y"},
-        {},
-        [["swap /t/a y ttl=50"]],
-    ),
+    "another value keeps the TTL": (states(a=("x", 50)), {"a": "y"}, {}, [["swap /t/a y ttl=50"]]),
     "the same JSON": (states(a='[ 1, {"b": 2} ]'), {"a": [1, {"b": 2}]}, {}, []),
     "another JSON": (states(a="[1]"), {"a": [2]}, {}, [["swap /t/a [2]"]]),
-    "a TTL is missing": (
-        states(a="x"),
-        {"a": "x"},
-        {"ttl": 9},
-        [["refresh /t/a x ttl=9"]],
-    ),
+    "a TTL is missing": (states(a="x"), {"a": "x"}, {"ttl": 9}, [["refresh /t/a x ttl=9"]]),
     "a TTL is there": (states(a=("x", 5)), {"a": "x"}, {"ttl": 9}, []),
-    "a TTL is longer": (
-        states(a=("x", 99)),
-        {"a": "x"},
-        {"ttl": 9},
-        [["refresh /t/a x ttl=9"]],
-    ),
+    "a TTL is longer": (states(a=("x", 99)), {"a": "x"}, {"ttl": 9}, [["refresh /t/a x ttl=9"]]),
     "a TTL is to go": (states(a=("x", 5)), {"a": "x"}, {"ttl": 0}, [["swap /t/a x"]]),
     "new with a TTL": (states(), {"a": "x"}, {"ttl": 9}, [["create /t/a x ttl=9"]]),
     "empty directories": (
@@ -250,12 +223,7 @@ PLANS = {
         states(a=None, a__b="x", a__c=None),
         {"a": "v"},
         {"force": True},
-        [
-            ["delete /t/a/b"],
-            ["remove_dir /t/a/c"],
-            ["remove_dir /t/a"],
-            ["create /t/a v"],
-        ],
+        [["delete /t/a/b"], ["remove_dir /t/a/c"], ["remove_dir /t/a"], ["create /t/a v"]],
     ),
     "value to directory": (
         states(a="x"),
@@ -351,18 +319,8 @@ def test_every_action_carries_what_was_read(name):
 @pytest.mark.parametrize(
     "current, tree, options, says",
     [
-        (
-            states(a=None),
-            {"a": "v"},
-            {},
-            "/t/a is a directory, and the tree has a value there",
-        ),
-        (
-            states(a="x"),
-            {"a": {}},
-            {},
-            "/t/a is a key with a value, and the tree has a directory",
-        ),
+        (states(a=None), {"a": "v"}, {}, "/t/a is a directory, and the tree has a value there"),
+        (states(a="x"), {"a": {}}, {}, "/t/a is a key with a value, and the tree has a directory"),
         (states(a=None), {"a": None}, {"state": "absent"}, "/t/a is a directory"),
         (
             states(a=None, a__b="x"),
@@ -424,12 +382,7 @@ def test_the_wish_for_what_a_backup_holds():
         "/t/d/e": Leaf("y", False, 0),
     }
     assert found.directories == {"/t": 0, "/t/d": 90, "/t/empty": 0}
-    assert (found.path, found.present, found.purge, found.hidden) == (
-        "/t",
-        True,
-        True,
-        False,
-    )
+    assert (found.path, found.present, found.purge, found.hidden) == ("/t", True, True, False)
     whole = restored(path="/", include_hidden=True)
     assert sorted(whole.leaves) == ["/_h/x", "/t/a", "/t/b", "/t/d/e", "/tt/c"]
     assert hidden_keys(whole) == ["/_h"]
@@ -484,9 +437,7 @@ def test_directories_that_keep_another_ttl(there, keys):
 
 def test_the_lines_of_a_diff():
     current = states(a="x\ny", d=None, d__old="1", s="secret", u="same")
-    wished = wish(
-        {"a": "ü", "d": {"e": {"f": 1}}, "s": "other", "u": "same"}, purge=True, ttl=7
-    )
+    wished = wish({"a": "ü", "d": {"e": {"f": 1}}, "s": "other", "u": "same"}, purge=True, ttl=7)
     secret = matcher(["s", "u"])
     stages = plan(current, wished)
     after = states_after(current, stages, wished)
