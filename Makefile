@@ -40,7 +40,8 @@ roles: prerequisites $(VENV)/.done tree ## Run the roles over hosts of our own, 
 	"$(VENV)/bin/python" tests/roles/run.py $(PARTS)
 
 chaos: prerequisites $(VENV)/.done tree ## Break clusters under load and check all that clients are told (make chaos SEED=7 TIME=300 MEMBERS=5)
-	@PYTHONPATH="$(TREE):$(CURDIR)/tests" "$(VENV)/bin/python" -m chaos.run --seconds $(TIME) --members $(MEMBERS) $(if $(SEED),--seed $(SEED)) $(if $(filter yes,$(CLOCK)),--clock)
+	@PYTHONPATH="$(TREE):$(CURDIR)/tests" QUORUM_ETCD_SERVERS="$(CURDIR)/.cache/servers" \
+	"$(VENV)/bin/python" -m chaos.run --seconds $(TIME) --members $(MEMBERS) $(if $(SEED),--seed $(SEED)) $(if $(filter yes,$(CLOCK)),--clock)
 
 bench: prerequisites $(BENCH)/.done ## Measure the client and the module against others
 	@"$(BENCH)/bin/python" tests/bench/run.py $(SECTIONS)

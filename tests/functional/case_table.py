@@ -16,6 +16,7 @@ import typing as t
 import uuid
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from harness.binaries import version_key
 
 Json = t.Dict[str, t.Any]
 
@@ -120,8 +121,21 @@ def expectation(case: Json, version: str) -> Json:
     by_version = expected.get("per_version")
     if by_version is None:
         return expected
-    for prefix, own in by_version.items():
-        if version.startswith(prefix):
-            found: Json = own
-            return found
-    raise AssertionError("%s says nothing of etcd %s" % (case["id"], version))
+    matching: t.List[Json] = [own for text, own in by_version.items() if _in_range(version, text)]
+    if len(matching) != 1:
+        raise AssertionError(
+            "%s has %d expectations for etcd %s" % (case["id"], len(matching), version)
+        )
+    return matching[0]
+
+
+def _in_range(version: str, text: str) -> bool:
+    """Whether a version is in a range such as ``>=3.5.2 <3.6``."""
+    number = version_key(version)
+    for condition in text.split():
+        match = re.fullmatch(r"(>=|<)([\d.]+)", condition)
+        if match is None:
+            raise AssertionError("%r is no range of versions" % text)
+        if (number < version_key(match.group(2))) is (match.group(1) == ">="):
+            return False
+    return True

@@ -6,7 +6,7 @@
 
 Run from the checkout, with a folder on PYTHONPATH in which it is ansible_collections/quorum/etcd::
 
-    PYTHONPATH=TREE python -m pytest tests/functional
+    PYTHONPATH=TREE python -m pytest tests/functional [--etcd VERSION]
 """
 
 from __future__ import annotations
@@ -32,6 +32,28 @@ _SERVERS = binaries.find()
 
 #: A node that is alone elects itself, and need not wait a second before it does.
 _ALONE = ("--heartbeat-interval=20", "--election-timeout=200")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--etcd VERSION: with this server only."""
+    parser.addoption("--etcd", metavar="VERSION", help="run the tests with this etcd server only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: t.List[pytest.Item]) -> None:
+    """Leave out the tests of other servers; what needs no server runs with the first one."""
+    wanted = config.getoption("etcd")
+    if wanted is None:
+        return
+    if not any(one.version == wanted for one in _SERVERS):
+        raise pytest.UsageError("there is no etcd %s here" % wanted)
+
+    def chosen(item: pytest.Item) -> bool:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return bool(parameters.get("binary", _SERVERS[0]).version == wanted)
+
+    others = [item for item in items if not chosen(item)]
+    items[:] = [item for item in items if chosen(item)]
+    config.hook.pytest_deselected(items=others)
 
 
 def pytest_configure(config: pytest.Config) -> None:

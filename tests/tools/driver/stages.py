@@ -63,25 +63,30 @@ _OLD_PYTHON = ("etcd_key", "etcd_tree")
 """Integration targets that also run with modules on the oldest Python."""
 
 
-def test_stages(core: Core, servers: Sequence[Server]) -> list[Stage]:
-    """What `make test` runs; what takes long comes first."""
+def test_stages(core: Core, servers: Sequence[Server], not_unpacked: str) -> list[Stage]:
+    """What `make test` runs; what takes long comes first.
+
+    `not_unpacked` says why there are no unpacked servers, if there are none.
+    """
     stages = []
-    for number, server in enumerate(servers):
+    installed = [server for server in servers if not server.is_unpacked]
+    for number, server in enumerate(installed):
         # Most of their time the functional tests wait, and those of integration compute: they go
         # well together.
         name = f"integration-{server.version}"
         left_out = _ONCE + _TESTED_BELOW if number else ()
         run = partial(steps.integration, core=core, stage=name, server=server, left_out=left_out)
         stages.append(Stage(name, f"ansible-test integration, {server}", run))
-        name = f"functional-{server.version}"
-        # What needs no server runs with the first one.
-        others = [f"not etcd-{other.version}" for other in servers if other is not server]
-        chosen = f"etcd-{server.version}" if number else " and ".join(others)
-        run = partial(steps.functional, core=core, stage=name, chosen=chosen)
-        stages.append(Stage(name, f"the client against real servers, {server}", run))
+        stages.append(_functional(core, server))
+    newer = [server for server in servers if server.is_unpacked]
+    if newer:
+        stages.append(_functional(core, newer[0]))
+    else:
+        run = partial(_not_run, why=f"no newer etcd 3.5: {not_unpacked}")
+        stages.append(Stage("functional-newer", "the client against a newer etcd", run))
     for series, source in _SERIES.items():
-        if not any(server.version.startswith(f"{series}.") for server in servers):
-            run = partial(_no_server, series=series, source=source)
+        if not any(server.version.startswith(f"{series}.") for server in installed):
+            run = partial(_not_run, why=f"no etcd {series} was found ({source})")
             title = f"ansible-test integration, etcd {series}"
             stages.append(Stage(f"integration-{series}", title, run))
     return [
@@ -140,10 +145,15 @@ def matrix_stages(servers: Sequence[Server]) -> list[Stage]:
             name = f"{step}-core-{series}"
             run = partial(_on_core, version=version, minor=minor, function=function, stage=name)
             stages.append(Stage(name, f"{step} on ansible-core {version}, Python {minor}", run))
-    for server in servers[1:]:
+    for server in [server for server in servers if not server.is_unpacked][1:]:
         name = f"integration-{server.version}"
         run = partial(_left_out, server=server, stage=name)
         stages.append(Stage(name, f"the targets that make test leaves out, {server}", run))
+    # `make test` runs the newest of them.
+    for server in [server for server in servers if server.is_unpacked][1:]:
+        name = f"functional-{server.version}"
+        run = partial(_functional_on_main_core, server=server, stage=name)
+        stages.append(Stage(name, f"the client against real servers, {server}", run))
     name = "functional-old-libraries"
     run = partial(_old_libraries, servers=servers, stage=name)
     stages.append(Stage(name, "the client on the oldest libraries", run))
@@ -166,8 +176,18 @@ def _on_core(
     return function(workspace, workspace.core(version, python), stage)
 
 
-def _no_server(_workspace: Workspace, series: str, source: str) -> str:
-    raise Skipped(f"no etcd {series} was found ({source})")
+def _not_run(_workspace: Workspace, why: str) -> str:
+    raise Skipped(why)
+
+
+def _functional(core: Core, server: Server) -> Stage:
+    name = f"functional-{server.version}"
+    run = partial(steps.functional, core=core, stage=name, server=server)
+    return Stage(name, f"the client against real servers, {server}", run)
+
+
+def _functional_on_main_core(workspace: Workspace, server: Server, stage: str) -> str:
+    return steps.functional(workspace, _main_core(workspace), stage, server)
 
 
 def _each_plugin(servers: Sequence[Server], workspace: Workspace, core: Core, stage: str) -> str:
@@ -180,9 +200,10 @@ def _left_out(workspace: Workspace, server: Server, stage: str) -> str:
 
 
 def _old_libraries(workspace: Workspace, servers: Sequence[Server], stage: str) -> str:
-    left_out = ["test_playbooks", *(f"etcd-{other.version}" for other in servers[1:])]
-    chosen = " and ".join(f"not {name}" for name in left_out)
-    return steps.functional(workspace, _main_core(workspace), stage, chosen, more="-old")
+    chosen = ("-k", "not test_playbooks")
+    return steps.functional(
+        workspace, _main_core(workspace), stage, _first(servers), *chosen, more="-old"
+    )
 
 
 def _old_python_on_core(workspace: Workspace, servers: Sequence[Server]) -> str:

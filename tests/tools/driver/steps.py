@@ -13,7 +13,7 @@ from pathlib import Path
 from . import package
 from .commands import Failed, Skipped
 from .machine import find_program
-from .servers import Server
+from .servers import Server, unpacked
 from .workspace import Core, Workspace
 
 _ALL_SKIPPED = "All targets skipped"
@@ -92,10 +92,12 @@ def _units(workspace: Workspace, core: Core, stage: str, minors: Sequence[str]) 
     return "; ".join(remarks)
 
 
-def functional(workspace: Workspace, core: Core, stage: str, chosen: str, more: str = "") -> str:
-    """The tests that need servers but no ansible-test; `chosen` as pytest's -k says which.
+def functional(
+    workspace: Workspace, core: Core, stage: str, server: Server, *chosen: str, more: str = ""
+) -> str:
+    """The tests that need servers but no ansible-test, with this server.
 
-    `more` is the end of the name of another file of requirements.
+    `chosen` are more arguments for pytest, `more` is the end of the name of another file of requirements.
     """
     requirements = workspace.requirements("tests/functional/requirements.txt")
     if more:
@@ -103,11 +105,13 @@ def functional(workspace: Workspace, core: Core, stage: str, chosen: str, more: 
     tools = workspace.venv(f"functional{more}", core.python, requirements)
     # The examples of the documentation are playbooks.
     programs = {"QUORUM_ETCD_ANSIBLE_PLAYBOOK": str(core.bin / "ansible-playbook")}
-    extra = _importable(workspace) | programs
+    extra = _importable(workspace) | unpacked(workspace) | programs
     commands = workspace.commands(stage, tools)
-    pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen)
+    pytest = (tools / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    chosen = ("--etcd", server.version, *chosen)
     # Side by side, because most of their time they wait: for elections, timeouts, watches.
-    return _pytest_counts(commands.run(*pytest, "-n", "3", "tests/functional", extra=extra))
+    output = commands.run(*pytest, *chosen, "-n", "3", "tests/functional", extra=extra)
+    return _pytest_counts(output)
 
 
 def roles(workspace: Workspace, core: Core) -> str:
