@@ -10,6 +10,7 @@ PRIVATE to the collection: it can change at any time.
 from __future__ import annotations
 
 import re
+import socket
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint
@@ -37,6 +38,8 @@ def parse_peer_url(text: t.Any) -> str:
 
 def parse(text: t.Any, *, port: int = 2379, protocol: str = "http") -> Endpoint:
     """Read one endpoint: a URL, ``host``, ``host:port``, or an IPv6 address, bare or in brackets.
+
+    An IPv6 address with a port needs the brackets: ``::1:2379`` is an address, too.
 
     Args:
         text: blanks around it and trailing slashes are tolerated.
@@ -67,6 +70,7 @@ def parse(text: t.Any, *, port: int = 2379, protocol: str = "http") -> Endpoint:
         raise ClientException(
             "endpoint %s has a path or query; write only scheme, host and port" % _safe(text)
         )
+    _refuse_two_readings(rest, text)
     host, port_text = _split(rest)
     if host is None:
         raise ClientException(
@@ -101,15 +105,44 @@ def parse_all(
     return tuple(found)
 
 
+def _refuse_two_readings(rest: str, text: str) -> None:
+    """An IPv6 address without brackets, of which the last part may be a port.
+
+    Raises:
+        ClientException: it can be read in two ways.
+    """
+    address, unused, port = rest.rpartition(":")
+    if not _is_port(port) or not _is_ipv6(address):
+        return
+    scheme = text.strip()[: text.strip().find(rest)]
+    ways = "%s[%s]:%s" % (scheme, address, port)
+    if _is_ipv6(rest):
+        ways += ", or %s[%s] if %s is part of the address" % (scheme, rest, port)
+    raise ClientException(
+        "endpoint %s has an IPv6 address and a port, or an address only; write the brackets: %s"
+        % (_safe(text), ways)
+    )
+
+
+def _is_ipv6(text: str) -> bool:
+    if not _IPV6.fullmatch(text):
+        return False
+    try:
+        socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    except OSError:
+        return False
+    return True
+
+
 def _split(rest: str) -> t.Tuple[t.Optional[str], t.Optional[str]]:
     """Host and port text of ``host[:port]``; no host where it has none that is valid."""
     if rest.startswith("["):
         host, bracket, tail = rest[1:].partition("]")
-        if not bracket or not _IPV6.fullmatch(host) or (tail and not tail.startswith(":")):
+        if not bracket or not _is_ipv6(host) or (tail and not tail.startswith(":")):
             return None, None
         return host.lower(), tail[1:] if tail else None
-    if _IPV6.fullmatch(rest) and rest.count(":") > 1:
-        return rest.lower(), None
+    if rest.count(":") > 1 and _IPV6.fullmatch(rest):
+        return rest.lower() if _is_ipv6(rest) else None, None
     host, colon, port = rest.partition(":")
     if not _HOST.fullmatch(host):
         return None, None
@@ -132,13 +165,17 @@ def _port(value: t.Any, text: t.Any) -> int:
     number = -1
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, str) and value.isdigit() and value.isascii() and len(value) <= 5:
+    elif isinstance(value, str) and _is_port(value):
         number = int(value)
     if not 0 < number < 65536:
         raise ClientException(
             "endpoint %s has the port %r; a port is a number from 1 to 65535" % (_safe(text), value)
         )
     return number
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
 
 
 def credentials_in(text: str) -> t.List[str]:

@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import (
     _endpoints,
+    _limits,
     _retry,
     _wire,
     errors,
@@ -101,7 +102,7 @@ class KeysClient(KeysApi):
             ("total_timeout", total_timeout),
             ("hedge_delay", hedge_delay),
         ):
-            _positive(name, seconds)
+            _limits.seconds(seconds, name)
 
         hosts = ["127.0.0.1"] if host is None else [host] if isinstance(host, str) else host
         if not isinstance(hosts, (list, tuple)):
@@ -275,8 +276,3 @@ class KeysClient(KeysApi):
             else "the user %s may not %s, or the password is wrong (%s)"
             % (self._user, _wire.in_words(request), exc.message)
         )
-
-
-def _positive(name: str, seconds: t.Any) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise errors.ClientException("%s is a number of seconds above 0, not %r" % (name, seconds))

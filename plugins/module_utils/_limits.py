@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What etcd v2 can take for a key, a value, a TTL and an index.
+"""What etcd v2 can take for a key, a value, a TTL and an index, and Python for a time to wait.
 
 PRIVATE to the collection: it can change at any time.
 """
@@ -20,6 +20,11 @@ from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientEx
 MAX_TTL = 2**63 // 10**9 - 2**32
 
 _MAX_INDEX = 2**64 - 1
+
+#: Seconds; more than eleven days. Sockets and locks raise OverflowError for numbers that do not fit
+#: into their clocks, which are the smallest where a C long has 32 bits: threading.TIMEOUT_MAX is
+#: 4294967 there.
+MAX_WAIT = 10.0**6
 
 
 def canonical_key(key: t.Any) -> str:
@@ -110,3 +115,21 @@ def index_number(index: t.Any, what: str) -> int:
             and writes unconditionally (observed).
     """
     return _whole(index, what, 1, _MAX_INDEX, "leave it out for no condition on the index")
+
+
+def seconds(value: t.Any, what: str, *, or_none: bool = False) -> float:
+    """A time to wait, above 0 and up to MAX_WAIT.
+
+    Args:
+        or_none: whether 0 is allowed, too.
+
+    Raises:
+        ClientException: it is no number (NaN), negative, or too large (infinite).
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not (0 < value <= MAX_WAIT or (or_none and value == 0)):
+        raise ClientException(
+            "%s is a number of seconds %s and up to %d, not %r"
+            % (what, "from 0" if or_none else "above 0", MAX_WAIT, value)
+        )
+    return float(value)

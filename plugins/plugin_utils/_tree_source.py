@@ -18,6 +18,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _documents
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
@@ -51,7 +52,7 @@ def with_tree_on_host(action: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Dict
         Refusal: there is no such file, or it holds no tree.
     """
     src, tree = arguments.get("src"), arguments.get("tree")
-    on_host = str(arguments.get("remote_src") or False).lower() in ("true", "yes", "1", "on")
+    on_host = _is_on_host(arguments.get("remote_src"))
     if (src is None) == (tree is None) or (src is not None and on_host):
         # Nothing to bring; what is wrong with it, if anything, is for the module to say.
         return dict(arguments)
@@ -60,6 +61,23 @@ def with_tree_on_host(action: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Dict
     if len(text) <= INLINE:
         return {**arguments, "src": None, "tree": tree}
     return {**arguments, "tree": None, "src": _transfer(action, text), "remote_src": True}
+
+
+def _is_on_host(remote_src: t.Any) -> bool:
+    """What the module will read it as.
+
+    Raises:
+        Refusal: it is no boolean.
+    """
+    if remote_src is None:
+        return False
+    try:
+        found: bool = boolean(remote_src)
+    except TypeError as exc:
+        raise Refusal(
+            f"remote_src is true or false, not {remote_src!r}; true is for a file of the host"
+        ) from exc
+    return found
 
 
 def _read(action: t.Any, name: str) -> t.Any:

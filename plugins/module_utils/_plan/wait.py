@@ -102,10 +102,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         )
     if options["since_index"] is not None:
         _limits.index_number(options["since_index"], "since_index")
-    if not options["wait_timeout"] > 0:
-        raise Refusal(
-            "wait_timeout is a number of seconds above 0, not %s" % options["wait_timeout"]
-        )
+    _limits.seconds(options["wait_timeout"], "wait_timeout")
     value = options["value"]
     text = None if value is None else _values.stored_text("value", value)
     return Wish(

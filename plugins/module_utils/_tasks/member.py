@@ -13,7 +13,7 @@ import contextlib
 import time
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, _limits, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import member as member_plan
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
@@ -56,6 +56,8 @@ def manage_member(
         Incomplete: the member was added and did not become healthy in time.
         errors.EtcdException: the server refused, to the end of the budget.
     """
+    for name in ("retry_timeout", "wait_timeout"):
+        _limits.seconds(options[name], name, or_none=True)
     wish = _wish(options)
     client = connect()
     before = _members(client)

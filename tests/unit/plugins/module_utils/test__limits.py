@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
@@ -117,3 +120,32 @@ def test_index_number_refuses(index):
     with pytest.raises(ClientException) as caught:
         _limits.index_number(index, "prev_index")
     assert "prev_index is a whole number from 1 to" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, float("nan"), float("inf"), 1000000.1, 10**400, "5", True, None]
+)
+def test_seconds_that_cannot_be_waited_are_refused(value):
+    with pytest.raises(ClientException) as caught:
+        _limits.seconds(value, "timeout")
+    says = "timeout is a number of seconds above 0 and up to 1000000, not "
+    assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 1000000])
+def test_seconds(value):
+    assert _limits.seconds(value, "timeout") == value
+
+
+def test_no_seconds_are_allowed_where_that_means_not_to_wait():
+    assert _limits.seconds(0, "timeout", or_none=True) == 0
+    with pytest.raises(ClientException) as caught:
+        _limits.seconds(-0.5, "timeout", or_none=True)
+    assert "from 0 and up to 1000000, not -0.5" in str(caught.value)
+
+
+def test_the_longest_wait_fits_into_a_clock_of_32_bits():
+    assert _limits.MAX_WAIT < (2**31) // 1000
+    assert _limits.MAX_WAIT < threading.TIMEOUT_MAX
+    with socket.socket() as one:
+        one.settimeout(_limits.MAX_WAIT)

@@ -9,6 +9,7 @@ import types
 
 import pytest
 from ansible.errors import AnsibleFileNotFound
+from ansible.module_utils.parsing.convert_bool import BOOLEANS_FALSE, BOOLEANS_TRUE
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.quorum.etcd.plugins.plugin_utils import _tree_source
@@ -79,7 +80,7 @@ def arguments_of(action):
         {"state": "absent"},
         {"tree": {1: "a"}, "src": "x.yml"},
         {"src": "nowhere.yml", "remote_src": True},
-        {"src": "nowhere.yml", "remote_src": "yes"},
+        *({"src": "nowhere.yml", "remote_src": one} for one in (*BOOLEANS_TRUE, "Y", "TRUE")),
     ],
 )
 def test_where_there_is_nothing_to_bring_the_module_decides(run, arguments):
@@ -120,6 +121,20 @@ def test_a_file_of_the_controller_becomes_an_argument(run, name, text, remote_sr
     action = run(dict(remote_src, src=name), {name: text}, secrets=SECRETS)[1]
     sent = {"path": "/t", "tree": {"1": "x", "d": {"e": "ä"}}, "src": None}
     assert arguments_of(action) == dict(remote_src, **sent)
+
+
+@pytest.mark.parametrize("remote_src", sorted(BOOLEANS_FALSE, key=str))
+def test_what_is_false_for_a_module_is_false_here(run, remote_src):
+    action = run({"src": "t", "remote_src": remote_src}, {"t": "a: x"})[1]
+    assert arguments_of(action)["tree"] == {"a": "x"}
+
+
+@pytest.mark.parametrize("remote_src", ["maybe", "", 2, [True]])
+def test_what_is_no_boolean_is_refused(run, remote_src):
+    result, action = run({"src": "t", "remote_src": remote_src}, {"t": "a: x"})
+    assert result["failed"]
+    assert result["msg"].startswith("remote_src is true or false, not %r" % (remote_src,))
+    assert action.executed == []
 
 
 def test_a_decrypted_copy_of_a_file_is_removed(run):

@@ -547,3 +547,14 @@ def test_nothing_waits_for_what_there_is_no_waiting_for(apply, options):
     run = Run(FakeCluster(A, B, C))
     run(apply=apply, wait=True, **options)
     assert run.pauses == 0
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0])
+@pytest.mark.parametrize("name", ["retry_timeout", "wait_timeout"])
+def test_a_time_that_no_clock_can_hold_is_refused(name, seconds):
+    def connect():
+        raise AssertionError("nothing is asked")
+
+    with pytest.raises(errors.ClientException) as caught:
+        manage_member(dict(OPTIONS, name="a", **{name: seconds}), connect, apply=True)
+    assert str(caught.value).startswith("%s is a number of seconds from 0" % name)
