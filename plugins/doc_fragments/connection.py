@@ -14,8 +14,9 @@ options:
     description:
       - The members of the cluster, in the order in which they are tried. If neither this nor
         O(srv_domain) is given, V(http://127.0.0.1:2379).
-      - "Each is a URL, C(host), C(host:port), or an IPv6 address, bare or in brackets. Paths, queries
-        and credentials in it are refused."
+      - "Each is a URL, C(host), C(host:port), or an IPv6 address, bare or in brackets. An IPv6 address
+        with a port needs the brackets, as in C([::1]:2379). Paths, queries and credentials in it are
+        refused."
       - If not set, the environment variables E(ANSIBLE_ETCD_ENDPOINTS), E(ETCDCTL_ENDPOINTS) and
         E(ETCDCTL_ENDPOINT) are consulted where the plugin runs, each a list with commas.
       - Mutually exclusive with O(srv_domain).
@@ -61,12 +62,17 @@ options:
   client_cert:
     description:
       - PEM file of the certificate to show to https endpoints. Needs O(client_key).
-      - If not set, E(ANSIBLE_ETCD_CERT), E(ETCDCTL_CERT) and E(ETCDCTL_CERT_FILE) are consulted.
+      - Certificate and key come from the same source. If neither is set, the first of these pairs of
+        which the environment has one counts. E(ANSIBLE_ETCD_CLIENT_CERT) and
+        E(ANSIBLE_ETCD_CLIENT_KEY) (or their older names E(ANSIBLE_ETCD_CERT) and
+        E(ANSIBLE_ETCD_KEY)); E(ETCDCTL_CERT) and E(ETCDCTL_KEY); E(ETCDCTL_CERT_FILE) and
+        E(ETCDCTL_KEY_FILE).
     type: path
   client_key:
     description:
       - PEM file of the unencrypted private key of O(client_cert).
-      - If not set, E(ANSIBLE_ETCD_KEY), E(ETCDCTL_KEY) and E(ETCDCTL_KEY_FILE) are consulted.
+      - If O(client_cert) is not set either, E(ANSIBLE_ETCD_CLIENT_KEY) (or E(ANSIBLE_ETCD_KEY)),
+        E(ETCDCTL_KEY) and E(ETCDCTL_KEY_FILE) are consulted, each together with its certificate.
     type: path
   validate_certs:
     description: V(false) accepts any certificate of https endpoints, and warns.
@@ -75,15 +81,18 @@ options:
   username:
     description:
       - User of the v2 access control, for basic authentication.
-      - If not set, E(ANSIBLE_ETCD_USERNAME), E(ETCDCTL_USERNAME) and E(ETCDCTL_USER)
-        (C(user:password)) are consulted.
+      - User and password come from the same source. If neither is set, the first of these of which the
+        environment has one counts. E(ANSIBLE_ETCD_USERNAME) and E(ANSIBLE_ETCD_PASSWORD);
+        E(ETCDCTL_USER) (C(user), or C(user:password)) or E(ETCDCTL_USERNAME), and
+        E(ETCDCTL_PASSWORD).
     type: str
   password:
     description:
       - Password of O(username). It is sent unencrypted to http endpoints, with a warning.
-      - If not set, E(ANSIBLE_ETCD_PASSWORD), E(ETCDCTL_PASSWORD) and E(ETCDCTL_USER)
-        (C(user:password)) are consulted. Do not set them with the keyword C(environment), which
-        Ansible writes into a command line that everybody on the host may read.
+      - If O(username) is not set either, E(ANSIBLE_ETCD_PASSWORD), E(ETCDCTL_USER)
+        (C(user:password)) and E(ETCDCTL_PASSWORD) are consulted, each together with its user. Do not set
+        them with the keyword C(environment), which Ansible writes into a command line that everybody on
+        the host may read.
     type: str
   connect_timeout:
     description: Seconds to connect to one endpoint.
@@ -151,11 +160,11 @@ options:
   client_cert:
     vars: [{name: ansible_etcd_client_cert}]
     ini: [{section: etcd, key: client_cert}]
-    env: [{name: ANSIBLE_ETCD_CERT}]
+    env: [{name: ANSIBLE_ETCD_CLIENT_CERT}, {name: ANSIBLE_ETCD_CERT}]
   client_key:
     vars: [{name: ansible_etcd_client_key}]
     ini: [{section: etcd, key: client_key}]
-    env: [{name: ANSIBLE_ETCD_KEY}]
+    env: [{name: ANSIBLE_ETCD_CLIENT_KEY}, {name: ANSIBLE_ETCD_KEY}]
   validate_certs:
     vars: [{name: ansible_etcd_validate_certs}]
     ini: [{section: etcd, key: validate_certs}]
@@ -166,6 +175,7 @@ options:
     env: [{name: ANSIBLE_ETCD_USERNAME}]
   password:
     vars: [{name: ansible_etcd_password}]
+    ini: [{section: etcd, key: password}]
     env: [{name: ANSIBLE_ETCD_PASSWORD}]
   connect_timeout:
     vars: [{name: ansible_etcd_connect_timeout}]

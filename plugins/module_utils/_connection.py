@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints
 from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
@@ -44,13 +45,51 @@ ENVIRONMENT = {
     "srv_domain": ("ANSIBLE_ETCD_SRV_DOMAIN", "ETCDCTL_DISCOVERY_SRV"),
     "srv_name": ("ANSIBLE_ETCD_SRV_NAME", "ETCDCTL_DISCOVERY_SRV_NAME"),
     "ca_cert": ("ANSIBLE_ETCD_CA_CERT", "ETCDCTL_CACERT", "ETCDCTL_CA_FILE"),
-    "client_cert": ("ANSIBLE_ETCD_CERT", "ETCDCTL_CERT", "ETCDCTL_CERT_FILE"),
-    "client_key": ("ANSIBLE_ETCD_KEY", "ETCDCTL_KEY", "ETCDCTL_KEY_FILE"),
-    "username": ("ANSIBLE_ETCD_USERNAME", "ETCDCTL_USERNAME"),
-    "password": ("ANSIBLE_ETCD_PASSWORD", "ETCDCTL_PASSWORD"),
 }
 
-#: Holds user and password in one, as etcdctl reads it.
+
+class Identity(t.NamedTuple):
+    """Two options that say together who we are, so that both come from the same source.
+
+    Attributes:
+        names: of the options.
+        complete: whether the first one is of no use without the second.
+        sources: for each place in the environment that may hold the identity, the variables of
+            the first option and those of the second; of each the first that is set wins.
+    """
+
+    names: t.Tuple[str, str]
+    complete: bool
+    sources: t.Tuple[t.Tuple[t.Tuple[str, ...], t.Tuple[str, ...]], ...]
+
+
+IDENTITIES = (
+    Identity(
+        ("username", "password"),
+        False,
+        (
+            (("ANSIBLE_ETCD_USERNAME",), ("ANSIBLE_ETCD_PASSWORD",)),
+            (("ETCDCTL_USER", "ETCDCTL_USERNAME"), ("ETCDCTL_PASSWORD",)),
+        ),
+    ),
+    Identity(
+        ("client_cert", "client_key"),
+        True,
+        (
+            (
+                ("ANSIBLE_ETCD_CLIENT_CERT", "ANSIBLE_ETCD_CERT"),
+                ("ANSIBLE_ETCD_CLIENT_KEY", "ANSIBLE_ETCD_KEY"),
+            ),
+            (("ETCDCTL_CERT",), ("ETCDCTL_KEY",)),
+            (("ETCDCTL_CERT_FILE",), ("ETCDCTL_KEY_FILE",)),
+        ),
+    ),
+)
+
+#: Options that exclude each other: both say where the cluster is.
+WAYS = ("endpoints", "srv_domain")
+
+#: Holds a user, or a user and a password, as etcdctl reads it.
 _USER_AND_PASSWORD = "ETCDCTL_USER"
 
 
@@ -89,7 +128,8 @@ def settings(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Se
         options: a value or None for each name in ARGUMENT_SPEC.
 
     Raises:
-        ClientException: endpoints and srv_domain are both given, or half a certificate pair is.
+        ClientException: endpoints and srv_domain are both given, or half an identity is, or a
+            variable of the environment holds no endpoints.
     """
     found = {name: options.get(name) for name in ARGUMENT_SPEC}  # type: t.Dict[str, t.Any]
     if found["endpoints"] is not None and found["srv_domain"] is not None:
@@ -101,31 +141,92 @@ def settings(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Se
     taken = found["endpoints"] is not None or found["srv_domain"] is not None
     for name, variables in ENVIRONMENT.items():
         if found[name] is None and not (taken and name in ("endpoints", "srv_domain", "srv_name")):
-            found[name] = _first(environ, variables)
+            found[name] = _first(environ, variables)[1]
     if found["endpoints"] is not None and found["srv_domain"] is not None:
         raise ClientException(
             "the environment sets endpoints (%s) and a domain to find them by (%s); unset one"
             % (", ".join(ENVIRONMENT["endpoints"]), ", ".join(ENVIRONMENT["srv_domain"]))
         )
     if isinstance(found["endpoints"], str):
-        found["endpoints"] = found["endpoints"].split(",")
-    if found["endpoints"] is not None:
-        found["endpoints"] = tuple(str(one) for one in found["endpoints"])
-    if found["username"] is None and found["password"] is None:
-        user, colon, password = (environ.get(_USER_AND_PASSWORD) or "").partition(":")
-        found["username"] = user or None
-        found["password"] = password if colon else None
+        found["endpoints"] = _endpoints_of_environment(found, environ)
+    elif found["endpoints"] is not None:
+        found["endpoints"] = _without_trailing_blanks(found["endpoints"])
+    for identity in IDENTITIES:
+        found.update(_identity(identity, found, environ))
     for name in ("username", "password", "srv_domain", "srv_name"):
         if found[name] is not None:
             found[name] = str(found[name])
     return Settings(**found)
 
 
-def _first(environ: t.Mapping[str, str], variables: t.Sequence[str]) -> t.Optional[str]:
+def _first(
+    environ: t.Mapping[str, str], variables: t.Sequence[str]
+) -> t.Tuple[t.Optional[str], t.Optional[str]]:
+    """The first of the variables that is set, and its value; an empty one is not set."""
     for variable in variables:
         if environ.get(variable):
-            return environ[variable]
-    return None
+            return variable, environ[variable]
+    return None, None
+
+
+def _without_trailing_blanks(endpoints: t.Iterable[t.Any]) -> t.Tuple[str, ...]:
+    """The endpoints, without what a comma at the end of a list leaves behind."""
+    texts = [str(one) for one in endpoints]
+    while len(texts) > 1 and not texts[-1].strip():
+        texts.pop()
+    return tuple(texts)
+
+
+def _endpoints_of_environment(
+    found: t.Mapping[str, t.Any], environ: t.Mapping[str, str]
+) -> t.Tuple[str, ...]:
+    variable = _first(environ, ENVIRONMENT["endpoints"])[0]
+    texts = _without_trailing_blanks(found["endpoints"].split(","))
+    try:
+        _endpoints.parse_all(texts, port=found["port"], protocol=found["protocol"])
+    except ClientException as exc:
+        raise ClientException("the environment variable %s: %s" % (variable, exc)) from exc
+    return texts
+
+
+def _identity(
+    identity: Identity, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]
+) -> t.Dict[str, t.Optional[str]]:
+    """The identity from the options, or else from the first source that holds a part of it.
+
+    Raises:
+        ClientException: a variable is set, and the one that belongs to it is not.
+    """
+    values = (options[identity.names[0]], options[identity.names[1]])
+    for source in identity.sources:
+        if values != (None, None):
+            break
+        values = _identity_from(environ, source, complete=identity.complete)
+    return dict(zip(identity.names, values))
+
+
+def _identity_from(
+    environ: t.Mapping[str, str],
+    source: t.Tuple[t.Sequence[str], t.Sequence[str]],
+    *,
+    complete: bool,
+) -> t.Tuple[t.Optional[str], t.Optional[str]]:
+    (variable, first), (other, second) = [_first(environ, variables) for variables in source]
+    if variable == _USER_AND_PASSWORD and first is not None:
+        user, colon, password = first.partition(":")
+        first, second = user or None, password if colon else second
+    if second is not None and first is None:
+        raise _half(other or variable, source[0])
+    if complete and first is not None and second is None:
+        raise _half(variable, source[1])
+    return first, second
+
+
+def _half(given: t.Optional[str], missing: t.Sequence[str]) -> ClientException:
+    return ClientException(
+        "the environment variable %s is set, and %s, which belongs to it, is not; set both or"
+        " neither" % (given, " or ".join(missing))
+    )
 
 
 def connect(

@@ -61,18 +61,26 @@ def test_every_connection_option_can_be_set_where_plugins_are():
     assert list(SETTABLE) == list(CONNECTION)
     for name, sources in SETTABLE.items():
         assert [one["name"] for one in sources["vars"]] == ["ansible_etcd_%s" % name]
-        ini = [{"section": "etcd", "key": name}]
-        assert sources.get("ini") == (None if name == "password" else ini), name
-        assert [one["name"].startswith("ANSIBLE_ETCD_") for one in sources["env"]] == [True]
+        assert sources["ini"] == [{"section": "etcd", "key": name}], name
+        assert sources["env"][0] == {"name": "ANSIBLE_ETCD_%s" % name.upper()}
+
+
+def environment():
+    """The variables of each option that modules look for."""
+    yield from _connection.ENVIRONMENT.items()
+    for identity in _connection.IDENTITIES:
+        for name, sources in zip(identity.names, zip(*identity.sources)):
+            yield name, tuple(variable for source in sources for variable in source)
 
 
 def test_the_environment_of_plugins_is_that_of_modules():
-    for name, variables in _connection.ENVIRONMENT.items():
-        assert SETTABLE[name]["env"] == [{"name": variables[0]}]
+    for name, variables in environment():
+        ours = [one for one in variables if one.startswith("ANSIBLE_ETCD_")]
+        assert [one["name"] for one in SETTABLE[name]["env"]] == ours
 
 
 def test_every_variable_of_the_environment_is_documented():
-    for name, variables in _connection.ENVIRONMENT.items():
+    for name, variables in environment():
         description = CONNECTION[name]["description"]
         text = " ".join(description) if isinstance(description, list) else description
         for variable in variables:

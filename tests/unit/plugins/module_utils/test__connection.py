@@ -30,10 +30,6 @@ def test_without_options_and_environment_the_defaults_hold():
         ("srv_domain", ["ANSIBLE_ETCD_SRV_DOMAIN", "ETCDCTL_DISCOVERY_SRV"]),
         ("srv_name", ["ANSIBLE_ETCD_SRV_NAME", "ETCDCTL_DISCOVERY_SRV_NAME"]),
         ("ca_cert", ["ANSIBLE_ETCD_CA_CERT", "ETCDCTL_CACERT", "ETCDCTL_CA_FILE"]),
-        ("client_cert", ["ANSIBLE_ETCD_CERT", "ETCDCTL_CERT", "ETCDCTL_CERT_FILE"]),
-        ("client_key", ["ANSIBLE_ETCD_KEY", "ETCDCTL_KEY", "ETCDCTL_KEY_FILE"]),
-        ("username", ["ANSIBLE_ETCD_USERNAME", "ETCDCTL_USERNAME"]),
-        ("password", ["ANSIBLE_ETCD_PASSWORD", "ETCDCTL_PASSWORD"]),
     ],
 )
 def test_the_first_variable_that_is_set_counts_after_the_option(name, variables):
@@ -51,7 +47,6 @@ def test_the_first_variable_that_is_set_counts_after_the_option(name, variables)
 
 def test_endpoints_from_the_environment_are_a_list_with_commas():
     found = settings({"ETCDCTL_ENDPOINTS": "http://a:1, b ,c"})
-    assert found.endpoints == ("http://a:1", " b ", "c")
     assert _connection.connect(found, print).endpoints() == (
         "http://a:1",
         "http://b:2379",
@@ -59,24 +54,117 @@ def test_endpoints_from_the_environment_are_a_list_with_commas():
     )
 
 
+@pytest.mark.parametrize("text", ["http://a:1,b,", "http://a:1, b , ,", "http://a:1,b,b/,"])
+@pytest.mark.parametrize("source", ["ETCDCTL_ENDPOINTS", "ANSIBLE_ETCD_ENDPOINTS", "option"])
+def test_blanks_slashes_duplicates_and_commas_at_the_end_are_tolerated(text, source):
+    if source == "option":  # as Ansible splits it
+        found = settings(endpoints=[one.strip() for one in text.split(",")])
+    else:
+        found = settings({source: text})
+    assert _connection.connect(found, print).endpoints() == ("http://a:1", "http://b:2379")
+
+
 @pytest.mark.parametrize(
-    "environ, options, username, password",
+    "text, says",
     [
-        ({"ETCDCTL_USER": "root:secret"}, {}, "root", "secret"),
-        ({"ETCDCTL_USER": "root:se:cr:et"}, {}, "root", "se:cr:et"),
-        ({"ETCDCTL_USER": "root:"}, {}, "root", ""),
-        ({"ETCDCTL_USER": "root"}, {}, "root", None),
-        ({"ETCDCTL_USER": ""}, {}, None, None),
-        ({}, {}, None, None),
-        ({"ETCDCTL_USER": "a:b", "ETCDCTL_USERNAME": "u"}, {}, "u", None),
-        ({"ETCDCTL_USER": "a:b"}, {"username": "u"}, "u", None),
-        ({"ETCDCTL_USER": "a:b"}, {"username": "u", "password": "p"}, "u", "p"),
-        ({"ETCDCTL_PASSWORD": "p"}, {"username": "u"}, "u", "p"),
+        (",", "an endpoint is a URL or a host name"),
+        ("a,,b", "an endpoint is a URL or a host name"),
+        ("ftp://a", "has the scheme 'ftp'"),
+        ("http://u:hunter2@a", "holds credentials"),
     ],
 )
-def test_user_and_password(environ, options, username, password):
+@pytest.mark.parametrize("variable", ["ETCDCTL_ENDPOINTS", "ANSIBLE_ETCD_ENDPOINTS"])
+def test_what_is_wrong_with_a_variable_is_said_with_its_name(variable, text, says):
+    with pytest.raises(ClientException) as caught:
+        settings({variable: text})
+    assert str(caught.value).startswith("the environment variable %s: " % variable)
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+A, C = ("ANSIBLE_ETCD_USERNAME", "ANSIBLE_ETCD_PASSWORD"), ("ETCDCTL_USER", "ETCDCTL_PASSWORD")
+D = ("ETCDCTL_USERNAME", "ETCDCTL_PASSWORD")
+
+
+def pair(variables, *values):
+    return dict(zip(variables, values))
+
+
+USERS = [
+    ({}, {}, None, None),
+    (pair(A, "u", "p"), {}, "u", "p"),
+    (pair(A, "u"), {}, "u", None),
+    (pair(C, "root:secret"), {}, "root", "secret"),
+    (pair(C, "root:se:cr:et"), {}, "root", "se:cr:et"),
+    (pair(C, "root:"), {}, "root", ""),
+    (pair(C, "root"), {}, "root", None),
+    (pair(C, ""), {}, None, None),
+    (pair(C, "root", "secret"), {}, "root", "secret"),
+    (pair(D, "u", "p"), {}, "u", "p"),
+    ({**pair(C, "a"), **pair(D, "u", "p")}, {}, "a", "p"),
+    # From one source or from the other.
+    ({**pair(A, "u"), **pair(C, "a", "b")}, {}, "u", None),
+    ({**pair(A, "u", "p"), **pair(C, "a:b")}, {}, "u", "p"),
+    (pair(A, "u", "p"), {"username": "mine"}, "mine", None),
+    (pair(C, "a", "b"), {"username": "mine"}, "mine", None),
+    (pair(C, "a:b"), {"username": "mine", "password": "own"}, "mine", "own"),
+    # Which connect() refuses.
+    (pair(A, "u", "p"), {"password": "own"}, None, "own"),
+]
+
+
+@pytest.mark.parametrize("environ, options, username, password", USERS)
+def test_user_and_password_come_from_one_source(environ, options, username, password):
     found = settings(environ, **options)
     assert (found.username, found.password) == (username, password)
+
+
+ANSIBLES = ("ANSIBLE_ETCD_CLIENT_CERT", "ANSIBLE_ETCD_CLIENT_KEY")
+OLDER = ("ANSIBLE_ETCD_CERT", "ANSIBLE_ETCD_KEY")
+ETCDCTLS = ("ETCDCTL_CERT", "ETCDCTL_KEY")
+FILES = ("ETCDCTL_CERT_FILE", "ETCDCTL_KEY_FILE")
+
+
+@pytest.mark.parametrize(
+    "environ, options, cert, key",
+    [
+        (pair(ANSIBLES, "c", "k"), {}, "c", "k"),
+        (pair(OLDER, "c", "k"), {}, "c", "k"),
+        ({**pair(ANSIBLES, "c", "k"), **pair(OLDER, "old", "old")}, {}, "c", "k"),
+        (pair(ETCDCTLS, "c", "k"), {}, "c", "k"),
+        (pair(FILES, "c", "k"), {}, "c", "k"),
+        ({**pair(ANSIBLES, "c", "k"), **pair(ETCDCTLS, "x", "x")}, {}, "c", "k"),
+        ({**pair(ETCDCTLS, "c", "k"), **pair(FILES, "x", "x")}, {}, "c", "k"),
+        (pair(ANSIBLES, "c", "k"), {"client_cert": "x", "client_key": "y"}, "x", "y"),
+        # Which connect() refuses.
+        (pair(ETCDCTLS, "c", "k"), {"client_cert": "x"}, "x", None),
+        (pair(ETCDCTLS, "c", "k"), {"client_key": "x"}, None, "x"),
+    ],
+)
+def test_certificate_and_key_come_from_one_source(environ, options, cert, key):
+    found = settings(environ, **options)
+    assert (found.client_cert, found.client_key) == (cert, key)
+
+
+@pytest.mark.parametrize(
+    "environ, given, missing",
+    [
+        ({A[1]: "hunter2"}, A[1], A[0]),
+        ({A[1]: "hunter2", **pair(C, "a:hunter2")}, A[1], A[0]),
+        ({C[1]: "hunter2"}, C[1], "ETCDCTL_USER or ETCDCTL_USERNAME"),
+        ({ANSIBLES[0]: "c"}, ANSIBLES[0], "ANSIBLE_ETCD_CLIENT_KEY or ANSIBLE_ETCD_KEY"),
+        ({OLDER[1]: "k", **pair(ETCDCTLS, "c", "k")}, OLDER[1], "ANSIBLE_ETCD_CLIENT_CERT"),
+        ({ETCDCTLS[0]: "c", FILES[1]: "k"}, ETCDCTLS[0], ETCDCTLS[1]),
+        ({FILES[1]: "k"}, FILES[1], FILES[0]),
+    ],
+)
+def test_half_an_identity_in_the_environment_is_refused(environ, given, missing):
+    with pytest.raises(ClientException) as caught:
+        settings(environ)
+    says = "the environment variable %s is set, and %s" % (given, missing)
+    assert str(caught.value).startswith(says)
+    assert "hunter2" not in str(caught.value)
+    settings(environ, username="u", client_cert="c", client_key="k")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +238,7 @@ def test_texts_become_plain_ones():
         ({"client_cert": "/cert.pem"}, "client_cert and client_key belong together"),
         ({"client_key": "/key.pem"}, "client_cert and client_key belong together"),
         ({"password": "p"}, "a password needs a username"),
-        ({"timeout": 0.0}, "timeout is a number of seconds above 0, not 0.0"),
+        ({"timeout": 0.0}, "timeout is a number of seconds above 0 and up to 1000000, not 0.0"),
         ({"connect_timeout": -1.0}, "connect_timeout is a number of seconds above 0"),
         ({"total_timeout": float("nan")}, "total_timeout is a number of seconds above 0"),
         ({"port": 0}, "has the port 0"),
@@ -161,6 +249,17 @@ def test_connect_refuses(options, says):
         _connection.connect(settings(**options), print)
     assert says in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+FLOATS = [name for name, option in _connection.ARGUMENT_SPEC.items() if option["type"] == "float"]
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0, 1e10, 1e300])
+@pytest.mark.parametrize("name", FLOATS)
+def test_a_time_that_no_clock_can_hold_is_refused(name, seconds):
+    with pytest.raises(ClientException) as caught:
+        _connection.connect(settings(**{name: seconds}), print)
+    assert str(caught.value).startswith("%s is a number of seconds above 0" % name)
 
 
 HTTP, HTTPS = "http://a:2379", "https://b:2379"

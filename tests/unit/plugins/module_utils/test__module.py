@@ -22,7 +22,13 @@ SPEC = {"key": {"type": "str", "required": True, "no_log": False}}
 @pytest.fixture(name="run")
 def fixture_run(capsys, monkeypatch):
     """Runs a task in a module with these arguments; returns what the module prints."""
-    for name in ("ETCDCTL_ENDPOINTS", "ETCDCTL_USER", "ETCDCTL_PASSWORD", "ANSIBLE_ETCD_PASSWORD"):
+    for name in (
+        "ETCDCTL_ENDPOINTS",
+        "ETCDCTL_USER",
+        "ETCDCTL_USERNAME",
+        "ETCDCTL_PASSWORD",
+        "ANSIBLE_ETCD_PASSWORD",
+    ):
         monkeypatch.delenv(name, raising=False)
 
     def run(task, **arguments):
@@ -98,6 +104,8 @@ def test_a_password_is_in_no_output(run, monkeypatch, source):
         arguments = {}
         monkeypatch.setenv(source, "root:hunter2")
     else:
+        arguments = {}
+        monkeypatch.setenv("ETCDCTL_USERNAME", "root")
         monkeypatch.setenv(source, "hunter2")
 
     def task(options, connect, *, apply):
