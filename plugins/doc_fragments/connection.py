@@ -110,6 +110,12 @@ options:
         of a write whose answer was lost may take as many again.
     type: float
     default: 30.0
+  hedge_delay:
+    description:
+      - Seconds after which a read that has had no answer is sent to the next endpoint as well. The
+        first answer counts.
+    type: float
+    default: 0.1
   use_proxy:
     description: Whether the proxy settings of the environment apply.
     type: bool
@@ -189,6 +195,10 @@ options:
     vars: [{name: ansible_etcd_total_timeout}]
     ini: [{section: etcd, key: total_timeout}]
     env: [{name: ANSIBLE_ETCD_TOTAL_TIMEOUT}]
+  hedge_delay:
+    vars: [{name: ansible_etcd_hedge_delay}]
+    ini: [{section: etcd, key: hedge_delay}]
+    env: [{name: ANSIBLE_ETCD_HEDGE_DELAY}]
   use_proxy:
     vars: [{name: ansible_etcd_use_proxy}]
     ini: [{section: etcd, key: use_proxy}]

@@ -34,6 +34,7 @@ ARGUMENT_SPEC = {
     "connect_timeout": {"type": "float", "default": 2.0},
     "timeout": {"type": "float", "default": 10.0},
     "total_timeout": {"type": "float", "default": 30.0},
+    "hedge_delay": {"type": "float", "default": 0.1},
     "use_proxy": {"type": "bool", "default": False},
     "allow_failover": {"type": "bool", "default": True, "aliases": ["allow_reconnect"]},
 }  # type: t.Dict[str, t.Dict[str, t.Any]]
@@ -111,6 +112,7 @@ class Settings(t.NamedTuple):
     connect_timeout: float
     timeout: float
     total_timeout: float
+    hedge_delay: float
     use_proxy: bool
     allow_failover: bool
 
@@ -265,6 +267,7 @@ def connect(
         connect_timeout=chosen.connect_timeout,
         timeout=chosen.timeout,
         total_timeout=chosen.total_timeout,
+        hedge_delay=chosen.hedge_delay,
         use_proxy=chosen.use_proxy,
         warn=warn,
     )

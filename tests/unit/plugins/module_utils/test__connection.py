@@ -241,6 +241,7 @@ def test_texts_become_plain_ones():
         ({"timeout": 0.0}, "timeout is a number of seconds above 0 and up to 1000000, not 0.0"),
         ({"connect_timeout": -1.0}, "connect_timeout is a number of seconds above 0"),
         ({"total_timeout": float("nan")}, "total_timeout is a number of seconds above 0"),
+        ({"hedge_delay": float("inf")}, "hedge_delay is a number of seconds"),
         ({"port": 0}, "has the port 0"),
     ],
 )
