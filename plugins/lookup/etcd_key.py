@@ -12,13 +12,18 @@ description:
   - Reads keys, or whole directories, through the etcd v2 API.
   - There is one result for each term, in the same order. A key that is missing is an error, or has
     the result that O(missing) says. A cluster that cannot be reached, refuses the credentials or
-    does not serve the v2 API is always an error.
+    does not serve the v2 API is always an error. So is an option that this plugin does not have.
+  - Options that belong together are taken from one source, in this order, the arguments, variables, the
+    environment, the configuration file. They are O(username) and O(password); O(client_cert) and
+    O(client_key); O(endpoints) or O(srv_domain).
 extends_documentation_fragment:
   - quorum.etcd.connection
   - quorum.etcd.connection.plugins
 options:
   _terms:
-    description: The keys. A leading slash is added where it is missing.
+    description:
+      - The keys. A leading slash is added where it is missing.
+      - A list as a term stands for the keys in it, however deep they are nested.
     type: list
     elements: str
     required: true
@@ -39,11 +44,11 @@ options:
     description:
       - What becomes of a key that does not exist.
       - V(error) fails, V(default) returns O(default), V(skip) leaves the result out.
-      - If not set, V(default) if O(default) is set, and V(error) otherwise.
+      - If not set, V(default) if O(default) is given, and V(error) otherwise.
     type: str
     choices: [error, default, skip]
   default:
-    description: The result for a key that does not exist.
+    description: The result for a key that does not exist. V(null) is one, too.
     type: raw
   from_json:
     description: Whether values are JSON and are returned as what they stand for. Otherwise they are strings.
@@ -117,10 +122,21 @@ class LookupModule(LookupBase):
 
     def run(self, terms: t.List[t.Any], variables: t.Any = None, **kwargs: t.Any) -> t.List[t.Any]:
         with _bytecode.kept():
-            from ansible_collections.quorum.etcd.plugins.plugin_utils._lookup import (
-                look_up_keys,
-                option_variables,
+            from ansible_collections.quorum.etcd.plugins.plugin_utils import (
+                _lookup,
+                _lookup_options,
             )
 
-            self.set_options(var_options=option_variables(variables, self._templar), direct=kwargs)
-            return look_up_keys(self, terms)
+            definitions = self.option_definitions
+            with _lookup.failing():
+                _lookup_options.refuse_unknown(kwargs, definitions)
+            found = _lookup_options.option_variables(variables, self._templar)
+            self.set_options(var_options=found, direct=kwargs)
+            return _lookup.look_up_keys(
+                self,
+                terms,
+                lambda environ: _lookup_options.connection_options(
+                    self, definitions, kwargs, found, environ
+                ),
+                default_given="default" in kwargs,
+            )

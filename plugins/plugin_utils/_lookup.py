@@ -24,8 +24,6 @@ from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdRe
 
 _FAILURES = (errors.ClientException, errors.EtcdException, _deps.MissingLibrary)
 
-_VARIABLES = "ansible_etcd_"
-
 
 class OptionProvider(t.Protocol):
     """What a lookup plugin offers of its options."""
@@ -34,29 +32,18 @@ class OptionProvider(t.Protocol):
         """The value of an option."""
 
 
-class Templar(t.Protocol):
-    """What resolves templates."""
+def look_up_keys(
+    plugin: OptionProvider,
+    terms: t.Sequence[t.Any],
+    connection: t.Callable[[t.Mapping[str, str]], t.Mapping[str, t.Any]],
+    *,
+    default_given: bool,
+) -> t.List[t.Any]:
+    """One result for each term, in their order; a list as a term stands for what is in it.
 
-    def template(self, variable: t.Any) -> t.Any:
-        """The text with what is templated in it."""
-
-
-def option_variables(
-    variables: t.Optional[t.Mapping[str, t.Any]], templar: Templar
-) -> t.Dict[str, t.Any]:
-    """The variables that options are taken from, with their templates resolved.
-
-    Ansible resolves the arguments of a lookup, and hands over variables as they are written.
-    """
-    return {
-        name: templar.template(value)
-        for name, value in (variables or {}).items()
-        if name.startswith(_VARIABLES)
-    }
-
-
-def look_up_keys(plugin: OptionProvider, terms: t.Sequence[t.Any]) -> t.List[t.Any]:
-    """One result for each term, in their order.
+    Args:
+        connection: gives a value or None for each connection option; takes the environment.
+        default_given: whether the call names a default, which may be None.
 
     Raises:
         AnsibleLookupError: a key could not be read, or is missing and that is to be an error.
@@ -64,9 +51,10 @@ def look_up_keys(plugin: OptionProvider, terms: t.Sequence[t.Any]) -> t.List[t.A
     missing = plugin.get_option("missing")
     default = plugin.get_option("default")
     if missing is None:
-        missing = "error" if default is None else "default"
-    with _failing():
-        client = _client(plugin)
+        missing = "default" if default_given else "error"
+    terms = list(_flat(terms))
+    with failing():
+        client = _client(connection)
         read = functools.partial(
             client.composer().read,
             recursive=plugin.get_option("recursive"),
@@ -84,9 +72,17 @@ def look_up_keys(plugin: OptionProvider, terms: t.Sequence[t.Any]) -> t.List[t.A
     return found
 
 
+def _flat(terms: t.Iterable[t.Any]) -> t.Iterator[t.Any]:
+    for term in terms:
+        if isinstance(term, (list, tuple)):
+            yield from _flat(term)
+        else:
+            yield term
+
+
 @contextlib.contextmanager
-def _failing(about: str = "") -> t.Iterator[None]:
-    """What goes wrong here is the lookup's failure.
+def failing(about: str = "") -> t.Iterator[None]:
+    """Whatever goes wrong inside becomes the lookup's failure.
 
     "from None": Ansible 2.19 and newer add the text of a cause to that of the error, 2.18 does not,
     and the text is whole without it.
@@ -97,9 +93,10 @@ def _failing(about: str = "") -> t.Iterator[None]:
         raise AnsibleLookupError("quorum.etcd.etcd_key: %s%s" % (about, exc)) from None
 
 
-def _client(plugin: OptionProvider) -> KeysClient:
-    options = {name: plugin.get_option(name) for name in _connection.ARGUMENT_SPEC}
-    return _shared_client(os.getpid(), _connection.settings(options, os.environ))
+def _client(
+    connection: t.Callable[[t.Mapping[str, str]], t.Mapping[str, t.Any]],
+) -> KeysClient:
+    return _shared_client(os.getpid(), _connection.settings(connection(os.environ), os.environ))
 
 
 @functools.lru_cache(maxsize=8)
@@ -109,14 +106,14 @@ def _shared_client(process: int, chosen: _connection.Settings) -> KeysClient:
 
 
 def _request(read: t.Callable[[str], t.Any], term: t.Any) -> t.Any:
-    with _failing("%s: " % term):
+    with failing("%s: " % term):
         if not isinstance(term, str):
             raise errors.ClientException("a term is a key, which is a string; quote it")
         return read(term)
 
 
 def _value(term: str, outcome: t.Union[EtcdResult, Exception], plugin: OptionProvider) -> t.Any:
-    with _failing("%s: " % term):
+    with failing("%s: " % term):
         if isinstance(outcome, Exception):
             raise outcome
         # An answer to a read without a key has become an exception when it was decoded.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleLookupError
+from ansible_collections.quorum.etcd.plugins.module_utils import _connection
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from ansible_collections.quorum.etcd.plugins.plugin_utils import _lookup
 from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
@@ -17,6 +18,7 @@ from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
     error_reply,
     node_reply,
 )
+from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
 
 DEFAULTS = {
     "missing": None,
@@ -27,6 +29,10 @@ DEFAULTS = {
     "details": False,
     "quorum": True,
 }
+
+
+def no_options(environ):
+    raise AssertionError("no client is made")
 
 
 class Plugin:
@@ -47,9 +53,11 @@ def fixture_look_up(monkeypatch):
         clock = FakeClock()
         http = FakeHttp(clock, {"a": replies})
         client = Client("a", http=http, clock=clock, sleep=clock.sleep)
-        monkeypatch.setattr(_lookup, "_client", lambda plugin: client)
+        monkeypatch.setattr(_lookup, "_client", lambda connection: client)
         try:
-            return _lookup.look_up_keys(Plugin(options), terms)
+            return _lookup.look_up_keys(
+                Plugin(options), terms, no_options, default_given="default" in options
+            )
         finally:
             look_up.sent = [one.target for one in http.sent]
 
@@ -100,6 +108,7 @@ def test_values_are_texts_as_they_are(look_up):
         ({"default": "x"}, ["1", "x", "3"]),
         ({"default": ""}, ["1", "", "3"]),
         ({"default": False}, ["1", False, "3"]),
+        ({"default": None}, ["1", None, "3"]),
         ({"missing": "skip", "default": "x"}, ["1", "3"]),
     ],
 )
@@ -170,7 +179,10 @@ def test_details(look_up):
     assert tree["a"]["b"]["modified_index"] == 4
 
 
-@pytest.mark.parametrize("term, says", [(5, "a term is a key"), ("/a//b", "an empty segment")])
+@pytest.mark.parametrize(
+    "term, says",
+    [(5, "a term is a key"), ({"a": 1}, "a term is a key"), ("/a//b", "an empty segment")],
+)
 def test_terms_that_are_no_keys(look_up, term, says):
     with pytest.raises(AnsibleLookupError) as caught:
         look_up([term], [MISSING], default="x")
@@ -178,13 +190,22 @@ def test_terms_that_are_no_keys(look_up, term, says):
     assert look_up.sent == []
 
 
+@pytest.mark.parametrize(
+    "terms", [[["a", "b"], "c"], [["a", ["b", [], ("c",)]]], [[["a", "b", "c"]]]]
+)
+def test_a_list_as_a_term_stands_for_what_is_in_it(look_up, terms):
+    replies = [node_reply(value=one) for one in "123"]
+    assert look_up(terms, replies) == ["1", "2", "3"]
+    assert look_up.sent == ["/v2/keys/%s?quorum=true" % one for one in "abc"]
+
+
 def test_no_terms_are_no_results(look_up):
     assert look_up([], [MISSING]) == []
 
 
 def test_a_wrong_connection_option_is_an_error():
-    options = {name: None for name in _lookup._connection.ARGUMENT_SPEC}
-    options.update(endpoints=["ftp://a"], port=2379, protocol="http")
+    options = defaults(_connection.ARGUMENT_SPEC)
+    options.update(endpoints=["ftp://a"])
     with pytest.raises(AnsibleLookupError) as caught:
-        _lookup.look_up_keys(Plugin(options), ["/k"])
+        _lookup.look_up_keys(Plugin({}), ["/k"], lambda environ: options, default_given=False)
     assert str(caught.value).startswith("quorum.etcd.etcd_key: ")
