@@ -42,7 +42,7 @@ options:
     default: nested
   missing:
     description:
-      - What becomes of a key that does not exist.
+      - What becomes of a key that does not exist; nothing exists below a key that holds a value.
       - V(error) fails, V(default) returns O(default), V(skip) leaves the result out.
       - If not set, V(default) if O(default) is given, and V(error) otherwise.
     type: str

@@ -90,13 +90,19 @@ class KeyClient(t.Protocol):
 
 
 class Reading(t.NamedTuple):
-    """What a quorum read found: the key's state and the node itself (None: no such key), and whence."""
+    """What a quorum read found: the key's state and the node itself (None: no such key), and whence.
+
+    Attributes:
+        blocked_by: the key with a value that stands where a directory above this key is needed, so
+            that this key cannot exist; None for none.
+    """
 
     state: t.Optional[KeyState]
     etcd_index: int
     endpoint: t.Optional[str]
     attempts: int
     node: t.Optional[Node] = None
+    blocked_by: t.Optional[str] = None
 
 
 class Outcome(t.NamedTuple):
@@ -127,6 +133,7 @@ RACE = (
     errors.EtcdNodeExist,
     errors.EtcdKeyNotFound,
     errors.EtcdNotFile,
+    errors.EtcdNotDir,
 )
 
 
@@ -180,7 +187,6 @@ def read_states(client: KeyClient, key: str) -> t.Tuple[t.Dict[str, KeyState], R
     """What is at the key and, if it is a directory, below it; by full key, from one request.
 
     Raises:
-        Refusal: a key with a value stands where a directory above it is needed.
         errors.EtcdException: it could not be read.
     """
     reading = _read(client, key, recursive=True, children=False)
@@ -197,9 +203,7 @@ def _read(
     except errors.EtcdKeyNotFound as exc:
         return Reading(None, exc.index or 0, exc.endpoint, 1)
     except errors.EtcdNotDir as exc:
-        raise Refusal(
-            "%s cannot exist: %s above it is a key with a value, not a directory" % (key, exc.cause)
-        ) from exc
+        return Reading(None, exc.index or 0, exc.endpoint, 1, blocked_by=exc.cause or "a key")
     return Reading(
         None if result.node is None else _state(result.node, children),
         result.x_etcd_index or 0,
@@ -215,9 +219,27 @@ def _state(node: Node, children: bool) -> KeyState:
     return state._replace(children=tuple(sorted(one[0] for one in below))) if children else state
 
 
+def refuse_below_value(key: str, reading: Reading) -> None:
+    """For a plan that writes: a key cannot exist below one that holds a value.
+
+    A plan that finds nothing to do (`state: absent`) is right there.
+
+    Raises:
+        Refusal: such a key stands above this one.
+    """
+    if reading.blocked_by is not None:
+        raise Refusal(
+            "%s cannot exist: %s above it is a key with a value, not a directory"
+            % (key, reading.blocked_by)
+        )
+
+
 def _observed(plan: Plan, reading: Reading) -> Outcome:
+    action = plan(reading.state)
+    if action.changes:
+        refuse_below_value(action.key, reading)
     return Outcome(
-        plan(reading.state),
+        action,
         reading,
         etcd_index=reading.etcd_index,
         endpoint=reading.endpoint,

@@ -34,7 +34,8 @@ options:
   state:
     description:
       - V(present) makes sure that the directory exists; those above it are made as needed.
-      - V(absent) makes sure that it does not. It fails if it is a key with a value.
+      - V(absent) makes sure that it does not. It fails if it is a key with a value. Below such a key
+        nothing exists, so there the state holds.
     type: str
     choices: [present, absent]
     default: present

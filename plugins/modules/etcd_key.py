@@ -53,7 +53,8 @@ options:
   state:
     description:
       - V(present) makes sure that the key has the value and the TTL.
-      - V(absent) makes sure that there is no such key. It fails if it is a directory.
+      - V(absent) makes sure that there is no such key. It fails if it is a directory. Below a key that
+        holds a value nothing exists, so there the state holds.
       - V(enqueued) makes a key with this value in the directory O(key), whose name is a number that
         is larger than those of earlier ones. The task is always changed. It is never repeated; if
         the answer is lost, the task fails and the key may exist.

@@ -68,6 +68,7 @@ options:
     description:
       - V(present) makes sure that the keys of the tree have these values.
       - V(absent) makes sure that its keys do not exist, nor its directories, if nothing else is in them.
+        Below a key that holds a value nothing exists, so there the state holds, and the value is left.
     type: str
     choices: [present, absent]
     default: present

@@ -63,7 +63,8 @@ def look_up_keys(
         requests = [_request(read, term) for term in terms]
         found = []
         for term, outcome in zip(terms, client.read_all(requests)):
-            if not isinstance(outcome, errors.EtcdKeyNotFound):
+            # Below a key with a value nothing exists either.
+            if not isinstance(outcome, (errors.EtcdKeyNotFound, errors.EtcdNotDir)):
                 found.append(_value(term, outcome, plugin))
             elif missing == "error":
                 raise errors.ClientException("%s does not exist" % term)

@@ -40,7 +40,7 @@ def plan(current: States, wish: Wish) -> t.Tuple[Stage, ...]:
 
     Raises:
         Refusal: a directory stands where a value is wished or the other way round, and `force` is
-            off; or what is kept stands below something that has to go.
+            off (below a key with a value, all is absent already); or what is kept stands below something that has to go.
     """
     order = sorted(current)
     replaced = _replaced(current, order, wish)
@@ -59,7 +59,8 @@ def _replaced(current: States, order: t.Sequence[str], wish: Wish) -> t.Set[str]
     wrong = set()
     for key in order:
         if key in (wish.leaves if current[key].is_dir else wish.directories):
-            wrong.add(key)
+            if not _is_absent_below(current, key, wish):
+                wrong.add(key)
     if not wrong:
         return wrong
     if not wish.force:
@@ -77,6 +78,15 @@ def _replaced(current: States, order: t.Sequence[str], wish: Wish) -> t.Set[str]
                 )
             gone.add(key)
     return gone
+
+
+def _is_absent_below(current: States, key: str, wish: Wish) -> bool:
+    """Whether all that the tree names below a key is absent because that key holds a value."""
+    return (
+        not wish.present
+        and not current[key].is_dir
+        and any(named.startswith(key + "/") for named in (*wish.leaves, *wish.directories))
+    )
 
 
 _KINDS = {
@@ -103,6 +113,9 @@ def _unwished(
     for key in reversed(order):
         named = key in wish.leaves or key in wish.directories
         goes = not named if wish.present else named or wish.everything
+        if not current[key].is_dir and key in wish.directories:
+            # It holds a value, and so is none of the directories that are to go.
+            goes = False
         if key in replaced:
             continue
         if goes and key not in kept and key not in holding and key != "/":

@@ -93,7 +93,8 @@ def _read(client: t.Any, key: str) -> t.Optional[EtcdResult]:
     """What is at the key and below it; None: no such key."""
     try:
         result = client.read(key, recursive=True, quorum=True)  # type: EtcdResult
-    except errors.EtcdKeyNotFound:
+    except (errors.EtcdKeyNotFound, errors.EtcdNotDir):
+        # Below a key with a value nothing exists either.
         return None
     return result
 

@@ -76,7 +76,7 @@ def manage_tree(
     secret = _patterns.matcher(options["secret_keys"])
     client = connect()
     first, reading = _read(client, wish)
-    stages = tree_plan.plan(first, wish)
+    stages = _planned(first, reading, wish)
     _check_sizes(client, stages)
     report = {
         "directory": wish.path,
@@ -144,6 +144,15 @@ def _read(client: t.Any, wish: tree_wish.Wish) -> t.Tuple[States, _apply.Reading
     return states, reading
 
 
+def _planned(
+    states: States, reading: _apply.Reading, wish: tree_wish.Wish
+) -> t.Tuple[tree_plan.Stage, ...]:
+    stages = tree_plan.plan(states, wish)
+    if stages:
+        _apply.refuse_below_value(wish.path, reading)
+    return stages
+
+
 def _check_sizes(client: t.Any, stages: _batch.Stages) -> None:
     """Refuse what is too long to be sent before anything is."""
     composer = client.composer()
@@ -178,8 +187,8 @@ def _converge(
             return
         lost, progress.lost, progress.not_tried = progress.lost, [], []
         try:
-            states, unused_reading = _read(client, wish)
-            stages = tree_plan.plan(states, wish)
+            states, reading = _read(client, wish)
+            stages = _planned(states, reading, wish)
         except (Refusal, errors.EtcdException) as exc:
             progress.failed.extend((action, exc) for action in lost)
             return

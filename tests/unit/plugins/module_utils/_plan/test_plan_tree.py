@@ -280,6 +280,25 @@ PLANS = {
         {"state": "absent", "purge_exclude": ["d/b"]},
         [["delete /t/a"]],
     ),
+    "absent, below a value": (states(a="x"), {"a": {"b": None}}, {"state": "absent"}, []),
+    "absent, below a value, by force": (
+        states(a="x", z="z"),
+        {"a": {"b": {"c": None}}, "z": None},
+        {"state": "absent", "force": True},
+        [["delete /t/z"]],
+    ),
+    "absent, directory that is a value, by force": (
+        states(a="x", z="z"),
+        {"a": {}},
+        {"state": "absent", "force": True},
+        [["delete /t/a"]],
+    ),
+    "absent, path is a value": (
+        {"/t": KeyState("x", False, None, None, 1, 1)},
+        {"a": None, "d": {"b": None}},
+        {"state": "absent"},
+        [],
+    ),
     "absent, root": (
         {
             "/": KeyState(None, True, None, None, 0, 0),
