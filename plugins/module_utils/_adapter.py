@@ -92,7 +92,9 @@ class AdapterLine:
         connection.close()
         self._pool._put_conn(None)
 
-    def no_answer(self, exc: OSError, index: t.Optional[int]) -> AttemptFailed:
+    def no_answer(
+        self, exc: OSError, index: t.Optional[int], *, first: bool = False
+    ) -> AttemptFailed:
         if isinstance(exc, ssl.SSLError) and not isinstance(exc, socket.timeout):
             failure = Failure.TLS if _tls_refused(exc) else Failure.BROKEN
             return AttemptFailed(failure, "TLS: " + _words(exc), index)

@@ -9,12 +9,14 @@ PRIVATE to the collection: it can change at any time.
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _lines, _messages
+from ansible_collections.quorum.etcd.plugins.module_utils._progress import Progress
 from ansible_collections.quorum.etcd.plugins.module_utils._results import header_number
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
@@ -26,7 +28,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Tls,
 )
 
-#: Bytes to read of an answer before the clock is looked at again.
+#: Bytes to read or write before the clock is looked at again.
 _PIECE = 1 << 16
 
 #: How an endpoint is reached, and the headers of every request to it.
@@ -72,8 +74,16 @@ class Http:
             MissingLibrary: requests is needed and not installed.
         """
         way = self._way(endpoint)
-        connection = way[0].take() or way[0].make(patience.connect)
-        return self._send(way, connection, endpoint, request, patience).finish()
+        line = way[0]
+        connection = line.take()
+        if connection is not None and request.fresh_connection:
+            # Replaced, so that there are no more of them for it.
+            line.drop(connection)
+            connection = None
+        first = connection is None
+        if connection is None:
+            connection = line.make(patience.connect)
+        return self._send(way, connection, first, endpoint, request, patience).finish()
 
     def begin(
         self, endpoint: Endpoint, request: Request, patience: Patience
@@ -88,7 +98,7 @@ class Http:
         if way is None or connection is None:
             return None
         try:
-            return self._send(way, connection, endpoint, request, patience)
+            return self._send(way, connection, False, endpoint, request, patience)
         except AttemptFailed:
             return None
 
@@ -112,16 +122,35 @@ class Http:
         from ansible_collections.quorum.etcd.plugins.module_utils import _streams
 
         line, head = self._way(endpoint)
-        held = {one.sock: one for one in _connected(line, connections, patience.connect)}
+        held = {}  # type: t.Dict[t.Any, t.Any]
+        sockets = []  # type: t.List[t.Tuple[t.Any, bool]]
+        for connection, first in _connected(line, connections, patience.connect):
+            held[connection.sock] = connection
+            sockets.append((connection.sock, first))
+
+        def renew(sock: t.Any) -> t.Any:
+            line.drop(held.pop(sock))
+            connection = line.make(patience.connect)
+            held[connection.sock] = connection
+            return connection.sock
+
         streams = _streams.Streams(
-            held, waiting=line.waiting, silence=patience.read, clock=self._clock
+            sockets,
+            waiting=line.waiting,
+            silence=patience.read,
+            total=patience.total,
+            clock=self._clock,
+            renew=renew,
         )
         messages = (
-            (mark, _messages.request_bytes(line.base, head, request)) for mark, request in requests
+            (mark, _messages.request_bytes(line.base, head, request), request.fresh_connection)
+            for mark, request in requests
         )
         for mark, ending in streams.exchange(messages):
-            if isinstance(ending, OSError):
-                yield mark, line.no_answer(ending, None)
+            if isinstance(ending, _streams.Lost):
+                yield mark, line.no_answer(ending.cause, None, first=ending.first)
+            elif isinstance(ending, AttemptFailed):
+                yield mark, ending
             else:
                 yield mark, _answer(ending, endpoint)
         for sock in streams.usable:
@@ -140,13 +169,14 @@ class Http:
         self,
         way: _Way,
         connection: _lines.Connection,
+        first: bool,
         endpoint: Endpoint,
         request: Request,
         patience: Patience,
     ) -> "Exchange":
         line, head = way
-        exchange = Exchange(line, connection, endpoint, request, self._clock, patience.total)
-        exchange.send(_messages.request_bytes(line.base, head, request), patience.read)
+        exchange = Exchange(line, connection, endpoint, request, patience, self._clock, first=first)
+        exchange.send(_messages.request_bytes(line.base, head, request))
         return exchange
 
     def _way(self, endpoint: Endpoint) -> _Way:
@@ -175,7 +205,14 @@ class Http:
 
 
 class Exchange:
-    """A request that was sent, and whose answer is still to be read."""
+    """A request that was sent, and whose answer is still to be read.
+
+    Args:
+        first: whether the connection has carried no exchange yet.
+        patience: bounds the silence, which begins again with each byte that comes or goes, and the
+            whole.
+        clock: seconds, monotonic.
+    """
 
     __slots__ = (
         "_line",
@@ -184,7 +221,10 @@ class Exchange:
         "_request",
         "_clock",
         "_deadline",
-        "_silence",
+        "_progress",
+        "_reader",
+        "_first",
+        "_failure",
         "_index",
     )
 
@@ -194,66 +234,102 @@ class Exchange:
         connection: t.Any,
         endpoint: Endpoint,
         request: Request,
+        patience: Patience,
         clock: t.Callable[[], float],
-        seconds: float,
+        *,
+        first: bool,
     ) -> None:
         self._line = line
         self._connection = connection
         self._endpoint = endpoint
         self._request = request
         self._clock = clock
-        self._deadline = clock() + seconds
-        self._silence = None  # type: t.Optional[float]
+        now = clock()
+        self._deadline = now + patience.total
+        self._progress = Progress(connection.sock, patience.read, now)
+        self._reader = _messages.AnswerReader()
+        self._first = first
+        self._failure = None  # type: t.Optional[OSError]
         self._index = None  # type: t.Optional[int]
 
-    def send(self, message: bytes, silence: float) -> None:
+    def send(self, message: bytes) -> None:
         """Send the request.
 
-        Args:
-            silence: seconds to bear without a byte that goes or comes.
-
         Raises:
-            AttemptFailed: the connection broke.
+            AttemptFailed: the connection broke, or took no byte in time.
         """
-        self._silence = silence
+        sock = self._connection.sock
+        rest = memoryview(message)
         try:
-            self._connection.sock.settimeout(silence)
-            self._connection.sock.sendall(message)
+            while rest:
+                sock.settimeout(self._left(self._clock()))
+                rest = rest[sock.send(rest[:_PIECE]) :]
+                self._progress.moved(self._clock())
         except OSError as exc:
             raise self._broken(exc) from exc
+        self._progress.handed_over(len(message), self._clock())
 
     def ready(self, seconds: float) -> bool:
-        """Whether an answer, or the end of the connection, comes within this time."""
-        sock = self._connection.sock
-        # What TLS has already taken from the connection cannot be waited for on it.
-        pending = getattr(sock, "pending", None)
-        if pending is not None and pending():
+        """Read what comes of the answer within this time.
+
+        Returns:
+            Whether `finish` would now return or raise at once: the answer is whole, or there will be
+            none.
+        """
+        try:
+            return self._read(self._clock() + seconds)
+        except OSError as exc:
+            self._failure = exc
             return True
-        return _lines.readable(sock, seconds)
 
     def finish(self) -> Answer:
-        """Read the answer and give the connection back.
+        """Read the answer to its end and give the connection back.
 
         Raises:
             AttemptFailed: there was no whole answer.
         """
-        reader = _messages.AnswerReader()
-        sock = self._connection.sock
         try:
-            while True:
-                reader.feed(sock.recv(_PIECE))
-                if reader.whole:
-                    break
-                if self._request.kind is Kind.WAIT and self._index is None:
-                    self._bear_silence(reader.headers)
-                self._hold_to_the_budget()
+            if self._failure is not None:
+                raise self._failure
+            self._read(math.inf)
         except OSError as exc:
             raise self._broken(exc) from exc
+        reader = self._reader
         if reader.reusable:
             self._line.give_back(self._connection)
         else:
             self._line.drop(self._connection)
         return _answer(reader, self._endpoint)
+
+    def _read(self, until: float) -> bool:
+        """Read until the answer is whole (True) or it is this late (False).
+
+        Raises:
+            OSError: there will be no whole answer.
+        """
+        reader, sock = self._reader, self._connection.sock
+        waits = (socket.timeout,) + self._line.waiting
+        now = self._clock()
+        while not reader.whole:
+            left = self._left(now)
+            if until - now < left:
+                sock.settimeout(max(until - now, 0.0))
+            else:
+                sock.settimeout(None if left == math.inf else left)
+            try:
+                piece = sock.recv(_PIECE)
+            except waits:
+                piece = None
+            now = self._clock()
+            if piece is not None:
+                self._progress.moved(now)
+                self._first = self._first and not piece
+                reader.feed(piece)
+                if self._request.kind is Kind.WAIT and self._index is None:
+                    self._bear_silence(reader.headers)
+            if now >= until:
+                break
+        return reader.whole
 
     def _bear_silence(self, headers: t.Optional[_messages.Headers]) -> None:
         """The head of a watch comes at once, and its body with the event.
@@ -263,44 +339,48 @@ class Exchange:
         if headers is None:
             return
         self._index = header_number(headers, "X-Etcd-Index")
-        self._silence = silence = self._request.read_timeout
-        self._deadline = float("inf") if silence is None else self._deadline + silence
-        self._connection.sock.settimeout(silence)
+        self._progress.limit = silence = self._request.read_timeout
+        self._deadline = math.inf if silence is None else self._deadline + silence
 
-    def _hold_to_the_budget(self) -> None:
-        """A socket's timeout bounds each silence, the deadline all of them together."""
-        left = self._deadline - self._clock()
+    def _left(self, now: float) -> float:
+        """Seconds for the next byte: each silence has a limit, and all of them together.
+
+        Raises:
+            socket.timeout: there are none.
+        """
+        left = min(self._progress.left(now), self._deadline - now)
         if left <= 0:
-            raise socket.timeout("the answer did not end in time")
-        if self._silence is None or left < self._silence:
-            self._connection.sock.settimeout(None if left == float("inf") else left)
+            raise socket.timeout("the answer did not come in time")
+        return left
 
     def _broken(self, exc: OSError) -> AttemptFailed:
         self._line.drop(self._connection)
-        return self._line.no_answer(exc, self._index)
+        return self._line.no_answer(exc, self._index, first=self._first)
 
 
 def _answer(reader: _messages.AnswerReader, endpoint: Endpoint) -> Answer:
     return Answer(reader.status, reader.headers, reader.body, endpoint)
 
 
-def _connected(line: _lines.Line, count: int, seconds: float) -> t.List[t.Any]:
-    """As many connections as there come, up to the count.
+def _connected(
+    line: _lines.Line, count: int, seconds: float
+) -> t.List[t.Tuple[_lines.Connection, bool]]:
+    """As many connections as there come, up to the count; each with whether it is new.
 
     Raises:
         AttemptFailed: there comes none.
     """
-    found = []  # type: t.List[t.Any]
+    found = []  # type: t.List[t.Tuple[_lines.Connection, bool]]
     while len(found) < count:
         connection = line.take()
         if connection is None:
             break
-        found.append(connection)
+        found.append((connection, False))
     failures = []  # type: t.List[AttemptFailed]
 
     def connect() -> None:
         try:
-            found.append(line.make(seconds))
+            found.append((line.make(seconds), True))
         except AttemptFailed as exc:
             failures.append(exc)
 

@@ -61,8 +61,15 @@ class Line(t.Protocol):
     def drop(self, connection: Connection) -> None:
         """End a connection."""
 
-    def no_answer(self, exc: OSError, index: t.Optional[int]) -> AttemptFailed:
-        """What it means that a connection failed after the request was sent."""
+    def no_answer(
+        self, exc: OSError, index: t.Optional[int], *, first: bool = False
+    ) -> AttemptFailed:
+        """What it means that a connection failed after the request was sent.
+
+        Args:
+            index: the store's index, from the head of the answer if it came.
+            first: whether the connection had carried no byte of an answer yet.
+        """
 
     def close(self) -> None:
         """End the connections that are kept."""
@@ -116,7 +123,9 @@ class PlainLine:
     def drop(self, connection: Connection) -> None:
         connection.close()
 
-    def no_answer(self, exc: OSError, index: t.Optional[int]) -> AttemptFailed:
+    def no_answer(
+        self, exc: OSError, index: t.Optional[int], *, first: bool = False
+    ) -> AttemptFailed:
         return no_answer(exc, index)
 
     def close(self) -> None:

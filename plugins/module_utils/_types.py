@@ -54,6 +54,10 @@ class Request:
         body: the encoded body, or None.
         content_type: type of the body, or None.
         read_timeout: seconds to wait for the answer; None for the transport's own.
+        fresh_connection: whether it must not go over a connection that was idle. A server may close
+            one at the very moment that a request is sent, and nothing tells whether it was read.
+            For writes without a condition, of which nobody can find out afterwards whether they
+            were carried out.
     """
 
     kind: Kind
@@ -63,6 +67,7 @@ class Request:
     body: t.Optional[bytes] = None
     content_type: t.Optional[str] = None
     read_timeout: t.Optional[float] = None
+    fresh_connection: bool = False
 
     def __str__(self) -> str:
         return "%s %s" % (self.method, self.target.partition("?")[0])
@@ -99,8 +104,8 @@ class Patience(t.NamedTuple):
 
     Attributes:
         connect: to connect.
-        read: of silence to bear while waiting for the answer; of a watch, for its head, which comes
-            at once (its body has the request's own read_timeout).
+        read: of silence to bear, from the last byte that came or went; of a watch, until its head,
+            which comes at once (its body has the request's own read_timeout).
         total: from sending the request to the end of the answer, a watch's waiting excepted.
     """
 

@@ -32,6 +32,7 @@ LEVELS = [
         "module_utils/_lines.py",
         "module_utils/_messages.py",
         "module_utils/_patterns.py",
+        "module_utils/_progress.py",
         "module_utils/_shapes.py",
     ],
     [
