@@ -26,6 +26,32 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
 )
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
+#: Alerts (RFC 8446, section 6.2) that refuse a certificate or the handshake. With TLS 1.3 the
+#: server's verdict on our certificate comes after the handshake has ended on our side, and what we
+#: sent by then is never read. All other alerts may come at any time, also after a request was
+#: carried out, and so may an end of the stream without one.
+_REFUSALS = frozenset(
+    (
+        "BAD_CERTIFICATE",
+        "UNSUPPORTED_CERTIFICATE",
+        "CERTIFICATE_REVOKED",
+        "CERTIFICATE_EXPIRED",
+        "CERTIFICATE_UNKNOWN",
+        "UNKNOWN_CA",
+        "ACCESS_DENIED",
+        "CERTIFICATE_REQUIRED",
+        "HANDSHAKE_FAILURE",
+        "DECRYPT_ERROR",
+        "PROTOCOL_VERSION",
+        "INSUFFICIENT_SECURITY",
+        "INAPPROPRIATE_FALLBACK",
+        "MISSING_EXTENSION",
+        "UNSUPPORTED_EXTENSION",
+        "UNRECOGNIZED_NAME",
+        "NO_APPLICATION_PROTOCOL",
+    )
+)
+
 
 class AdapterLine:
     """Connections to one endpoint (a `_lines.Line`).
@@ -69,6 +95,9 @@ class AdapterLine:
 
     def make(self, seconds: float) -> _lines.Connection:
         connection = self._pool._get_conn()
+        if connection.sock is not None:
+            # An idle one that another thread has just given back; a new one was asked for.
+            connection.close()
         connection.timeout = seconds
         if connection.sock is None and self._new_context is not None:
             connection.ssl_context = self._new_context()
@@ -96,7 +125,7 @@ class AdapterLine:
         self, exc: OSError, index: t.Optional[int], *, first: bool = False
     ) -> AttemptFailed:
         if isinstance(exc, ssl.SSLError) and not isinstance(exc, socket.timeout):
-            failure = Failure.TLS if _tls_refused(exc) else Failure.BROKEN
+            failure = Failure.TLS if first and _alert(exc) in _REFUSALS else Failure.BROKEN
             return AttemptFailed(failure, "TLS: " + _words(exc), index)
         return _lines.no_answer(exc, index)
 
@@ -207,13 +236,15 @@ def _not_connected(exc: Exception) -> AttemptFailed:
     return AttemptFailed(Failure.NOT_SENT, _words(origin))
 
 
-def _tls_refused(exc: ssl.SSLError) -> bool:
-    """Whether the server refused TLS although the handshake had ended on our side.
+def _alert(exc: ssl.SSLError) -> str:
+    """The name of the alert that the server sent, in OpenSSL's spelling; "" if it was none.
 
-    With TLS 1.3 its verdict on our certificate comes after that, as an alert, and what we sent is
-    never read. An end of the stream without an alert may come later, and says nothing.
+    OpenSSL calls them TLSV1_ALERT_UNKNOWN_CA, SSLV3_ALERT_BAD_CERTIFICATE, TLSV1_UNRECOGNIZED_NAME.
     """
-    return "ALERT" in (getattr(exc, "reason", None) or "")
+    protocol, unused, name = (getattr(exc, "reason", None) or "").partition("_")
+    if protocol not in ("SSLV3", "TLSV1", "TLSV13"):
+        return ""
+    return name[len("ALERT_") :] if name.startswith("ALERT_") else name
 
 
 def _origin(exc: BaseException) -> BaseException:

@@ -12,7 +12,7 @@ import socket
 import ssl
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _adapter, _http
+from ansible_collections.quorum.etcd.plugins.module_utils import _adapter, _http, _lines
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     AttemptFailed,
     Endpoint,
@@ -107,13 +107,36 @@ AFTER = [
     (LATE, Failure.TIMEOUT, "no answer in time"),
     (RESET, Failure.BROKEN, "connection reset by peer"),
     (OSError(errno.EPIPE, "Broken pipe"), Failure.BROKEN, "broken pipe"),
-    # With TLS 1.3 the server's verdict on our certificate comes after our handshake, as an alert.
-    (tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), Failure.TLS, "alert certificate required"),
-    (tls("TLSV1_ALERT_UNKNOWN_CA"), Failure.TLS, "alert unknown ca"),
     # The stream may also end after the request was read.
     (end_of_stream(), Failure.BROKEN, "TLS: unexpected eof while reading"),
     (tls("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), Failure.BROKEN, "decryption failed"),
     (ssl.SSLError("no reason"), Failure.BROKEN, "no reason"),
+    # Alerts that may come at any time.
+    (tls("SSLV3_ALERT_BAD_RECORD_MAC"), Failure.BROKEN, "alert bad record mac"),
+    (tls("SSLV3_ALERT_UNEXPECTED_MESSAGE"), Failure.BROKEN, "alert unexpected message"),
+    (tls("TLSV1_ALERT_RECORD_OVERFLOW"), Failure.BROKEN, "alert record overflow"),
+    (tls("TLSV1_ALERT_DECODE_ERROR"), Failure.BROKEN, "alert decode error"),
+    (tls("TLSV1_ALERT_INTERNAL_ERROR"), Failure.BROKEN, "alert internal error"),
+    (tls("TLSV1_ALERT_USER_CANCELLED"), Failure.BROKEN, "alert user cancelled"),
+    (tls("TLSV1_ALERT_NO_RENEGOTIATION"), Failure.BROKEN, "alert no renegotiation"),
+    # Not an alert of the server, whatever the name says.
+    (tls("CERTIFICATE_REQUIRED"), Failure.BROKEN, "certificate required"),
+]
+
+#: With TLS 1.3 the server's verdict on our certificate comes after our handshake, as an alert.
+VERDICTS = [
+    tls(reason)
+    for reason in (
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_DECRYPT_ERROR",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV1_UNRECOGNIZED_NAME",
+    )
 ]
 
 
@@ -129,31 +152,59 @@ UNSENDABLE = "a connection that breaks while the request is sent"
 
 
 class FakeSocket:
-    """A connected socket: keeps what is sent, gives what it was given to answer, then ends."""
+    """A connected socket: keeps what is sent, gives what it was given to answer, then ends.
 
-    def __init__(self, *answer, clock=None, drip=0.0):
+    What it has to wait for longer than its timeout does not come, as with real ones: a piece comes
+    `drip` seconds after the one before it, and LATE is a silence of an hour.
+
+    Args:
+        takes: bytes that one call of `send` takes over, each of which takes `drip` seconds too.
+    """
+
+    def __init__(self, *answer, clock, drip=0.0, takes=1 << 30):
         self._answer = list(answer)
         self._clock = clock
         self._drip = drip
+        self._takes = takes
+        self._due = None
+        self._timeout = None
         self.sent = b""
         self.timeouts = []
         self.closed = False
 
-    def settimeout(self, seconds):
-        self.timeouts.append(seconds)
+    def setsockopt(self, *unused):
+        """As of a socket."""
 
-    def sendall(self, data):
+    def settimeout(self, seconds):
+        self._timeout = seconds
+        if not self.timeouts or self.timeouts[-1] != seconds:
+            self.timeouts.append(seconds)
+
+    def _wait(self, seconds):
+        """Whether this much time may pass; if not, as much of it as may."""
+        if self._timeout is not None and seconds > self._timeout:
+            self._clock.sleep(self._timeout)
+            raise LATE
+        self._clock.sleep(seconds)
+
+    def send(self, data):
         if self._answer == [UNSENDABLE]:
             raise RESET
-        self.sent += bytes(data)
+        if self._takes < len(data):
+            self._wait(self._drip)
+        self.sent += bytes(data[: self._takes])
+        return min(len(data), self._takes)
 
     def close(self):
         self.closed = True
 
     def recv(self, most):
-        if self._clock is not None:
-            self._clock.sleep(self._drip)
-        piece = self._answer.pop(0) if self._answer else b""
+        piece = self._answer[0] if self._answer else b""
+        if self._due is None:
+            self._due = self._clock.now + (3600.0 if piece is LATE else self._drip)
+        self._wait(max(self._due - self._clock.now, 0.0))
+        self._due = None
+        del self._answer[:1]
         return piece if isinstance(piece, bytes) else throw(piece)
 
 
@@ -165,8 +216,10 @@ class FakeConnection:
         self._failing = failing
         self.sock = sock if opened else None
         self.timeout = None
+        self.made = 0
 
     def connect(self):
+        self.made += 1
         if self._failing is not None:
             raise self._failing
         self.sock = self._made
@@ -207,15 +260,16 @@ HEAD = b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 41\r\n"
 ANSWER = HEAD + b'Content-Length: 7\r\n\r\n{"a":1}'
 READ = read_key("v2", "/k", {})
 WRITE = write_key("v2", "/k", {"value": "v"})
+IN_ORDER = write_key("v2", "/k", {"value": "v"}, method="POST")
 WATCH = wait_key("v2", "/k", {}, 60.0)
 
 
 class Wire:
     """An Http whose one endpoint is at the other end of a socket in memory."""
 
-    def __init__(self, *answer, failing=None, opened=False, drip=0.0, **options):
+    def __init__(self, *answer, failing=None, opened=False, drip=0.0, takes=1 << 30, **options):
         self.clock = FakeClock()
-        self.sock = FakeSocket(*answer, clock=self.clock, drip=drip)
+        self.sock = FakeSocket(*answer, clock=self.clock, drip=drip, takes=takes)
         self.connection = FakeConnection(self.sock, failing, opened)
         self.pool = FakePool(self.connection)
         self.http = _http.Http(tls=Tls(), clock=self.clock, **options)
@@ -323,6 +377,22 @@ def test_what_fails_afterwards_may_have_been_carried_out(exc, failure, reason, h
     assert "0x" not in failed.reason and "Errno" not in failed.reason
 
 
+@pytest.mark.parametrize("exc", VERDICTS, ids=lambda one: one.reason)
+def test_an_alert_that_refuses_a_certificate_says_that_nothing_was_read(exc):
+    failed = Wire(exc).fail(WRITE)
+    assert failed.failure is Failure.TLS
+    assert exc.reason.lower().replace("_", " ") in failed.reason
+
+
+@pytest.mark.parametrize("exc", VERDICTS, ids=lambda one: one.reason)
+def test_no_alert_says_so_once_the_server_has_answered(exc):
+    wire = Wire(ANSWER, exc)
+    wire.exchange(READ)
+    assert wire.fail(WRITE).failure is Failure.BROKEN
+    assert Wire(b"HTTP/1.1 2", exc).fail(WRITE).failure is Failure.BROKEN
+    assert Wire(exc, opened=True).fail(WRITE).failure is Failure.BROKEN
+
+
 def test_a_request_that_breaks_while_it_is_sent_may_have_been_carried_out():
     assert Wire(UNSENDABLE).fail(WRITE).failure is Failure.BROKEN
 
@@ -359,6 +429,26 @@ def test_an_answer_that_drips_is_held_to_the_budget(drops):
     failed = wire.fail(READ, Patience(2.0, 3.0, 5.0))
     assert (failed.failure, failed.reason) == (Failure.TIMEOUT, "no answer in time")
     assert wire.clock.now - 1000.0 <= 7.0
+
+
+def test_an_answer_that_comes_steadily_may_take_longer_than_a_silence():
+    wire = Wire(HEAD, b"Content-Length: 9\r\n\r\n", *[b"x"] * 9, drip=2.5)
+    assert wire.exchange(READ, Patience(2.0, 3.0, 60.0)).body == b"x" * 9
+    assert wire.clock.now - 1000.0 > 20.0
+
+
+def test_a_message_that_goes_steadily_may_take_longer_than_a_silence():
+    wire = Wire(ANSWER, drip=2.5, takes=20)
+    wire.exchange(WRITE, Patience(2.0, 3.0, 60.0))
+    assert wire.sock.sent.endswith(b"\r\n\r\nvalue=v")
+    assert wire.clock.now - 1000.0 > 20.0
+
+
+@pytest.mark.parametrize("drip, seconds", [(3.5, 3.0), (2.5, 10.0)], ids=["silence", "budget"])
+def test_a_message_that_goes_too_slowly_may_have_been_carried_out(drip, seconds):
+    wire = Wire(ANSWER, drip=drip, takes=20)
+    assert wire.fail(WRITE, Patience(2.0, 3.0, 10.0)).failure is Failure.TIMEOUT
+    assert wire.clock.now - 1000.0 == seconds
 
 
 def test_the_last_silence_is_held_to_what_is_left_of_the_budget():
@@ -408,11 +498,75 @@ def test_begin_sends_and_finish_reads():
     assert (wire.pool.out, wire.pool.kept) == (0, [wire.connection])
 
 
+def test_ready_reads_what_there_is_and_says_when_it_is_all():
+    wire = Wire(HEAD, b"Content-Length: 7\r\n\r\n", b'{"a":1}', opened=True, drip=1.0)
+    wire.http._way(ENDPOINT)
+    sent = wire.http.begin(ENDPOINT, READ, PATIENCE)
+    assert not sent.ready(0)
+    assert not sent.ready(2.5)
+    assert wire.clock.now == 1002.5
+    assert sent.ready(2.5)
+    assert wire.clock.now == 1003.0
+    assert sent.finish().body == b'{"a":1}'
+    assert wire.pool.kept == [wire.connection]
+
+
+@pytest.mark.parametrize(
+    "answer, failure",
+    [([HEAD, RESET], Failure.BROKEN), ([HEAD], Failure.BROKEN), ([HEAD, LATE], Failure.TIMEOUT)],
+)
+def test_ready_is_true_when_there_will_be_no_answer(answer, failure):
+    wire = Wire(*answer, opened=True, drip=1.0)
+    wire.http._way(ENDPOINT)
+    sent = wire.http.begin(ENDPOINT, READ, PATIENCE)
+    assert sent.ready(15.0)
+    assert wire.clock.now <= 1004.0
+    with pytest.raises(AttemptFailed) as caught:
+        sent.finish()
+    assert caught.value.failure is failure
+    assert (wire.pool.out, wire.pool.kept) == (0, [])
+
+
 def test_begin_on_a_connection_that_breaks_is_none():
     wire = Wire(UNSENDABLE, opened=True)
     wire.http._way(ENDPOINT)
     assert wire.http.begin(ENDPOINT, READ, PATIENCE) is None
     assert (wire.pool.out, wire.pool.kept) == (0, [])
+
+
+@pytest.mark.parametrize("request_", [READ, WRITE, WATCH], ids=["read", "write", "watch"])
+def test_what_can_be_resolved_goes_over_a_connection_that_was_idle(request_):
+    wire = Wire(ANSWER, opened=True)
+    wire.exchange(request_)
+    assert wire.connection.made == 0
+
+
+def test_what_cannot_be_resolved_goes_over_a_fresh_connection(monkeypatch):
+    wire = Wire()
+    wire.http._open = lambda endpoint: _lines.PlainLine(endpoint, 9)
+    made = []
+
+    def connect(address, seconds):
+        made.append(FakeSocket(ANSWER, ANSWER, clock=wire.clock))
+        return made[-1]
+
+    monkeypatch.setattr(_lines.socket, "create_connection", connect)
+    monkeypatch.setattr(_lines, "readable", lambda sock, seconds: False)
+    for request in (READ, IN_ORDER, IN_ORDER, READ):
+        wire.exchange(request)
+    assert [one.sent.count(b" HTTP/1.1\r\n") for one in made] == [1, 1, 2]
+    assert [one.closed for one in made] == [True, True, False], "no more of them for it"
+
+
+@pytest.mark.parametrize("idle", [0, 1], ids=["taken", "given back meanwhile"])
+def test_a_fresh_connection_of_the_adapter_is_made(idle):
+    wire = Wire(ANSWER, opened=True)
+    if idle:
+        # Another thread gives it back between the two calls.
+        wire.line.take = lambda: None
+    wire.exchange(IN_ORDER)
+    assert wire.connection.made == 1
+    assert wire.pool.kept == [wire.connection]
 
 
 def test_a_proxy_is_given_the_whole_url_and_its_own_headers():
