@@ -118,10 +118,13 @@ class _Stage:
         while self._taken < len(self._actions) and not self._halted:
             before = self._taken
             count = min(connections, len(self._actions) - self._taken)
-            unknown = []  # type: t.List[t.Tuple[int, errors.EtcdOutcomeUnknown]]
+            unknown = []  # type: t.List[t.Tuple[int, t.Optional[errors.EtcdOutcomeUnknown]]]
             for mark, outcome in self._client.send_all(self._requests(), connections=count):
                 if isinstance(outcome, errors.EtcdOutcomeUnknown):
                     unknown.append((mark, outcome))
+                elif isinstance(outcome, errors.EtcdUnreachable):
+                    # It never left; on its own, a write finds an endpoint that answers.
+                    unknown.append((mark, None))
                 else:
                     self._conclude(mark, outcome)
             for mark, exc in unknown:

@@ -16,6 +16,7 @@ import base64
 import json
 import re
 import typing as t
+from dataclasses import replace
 from urllib.parse import quote, quote_plus, unquote
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _shapes, errors
@@ -90,21 +91,24 @@ def write_key(prefix: str, key: t.Any, fields: Fields, method: str = "PUT") -> R
             % (len(body), MAX_FORM)
         )
     target = _target(keys_path(prefix, key), {}, "writing this key")
-    return Request(Kind.WRITE, Api.KEYS, method, target, body, FORM)
+    # The server takes no condition for a creation in order and for a directory's TTL.
+    guarded = method != "POST" and not (fields.get("dir") and fields.get("prevExist"))
+    return Request(Kind.WRITE, Api.KEYS, method, target, body, FORM, fresh_connection=not guarded)
 
 
 def without_node(request: Request) -> Request:
     """The same write of a key, whose answer is to leave out the node."""
-    body = (request.body or b"") + b"&noValueOnSuccess=true"
-    return Request(
-        request.kind, request.api, request.method, request.target, body, request.content_type
-    )
+    return replace(request, body=(request.body or b"") + b"&noValueOnSuccess=true")
 
 
 def delete_key(prefix: str, key: t.Any, fields: Fields) -> Request:
-    """The conditions go into the query: a server ignores the body of a DELETE (observed)."""
+    """The conditions go into the query: a server ignores the body of a DELETE (observed).
+
+    It takes none for a directory.
+    """
     target = _target(keys_path(prefix, key), fields, "deleting this key")
-    return Request(Kind.WRITE, Api.KEYS, "DELETE", target)
+    fresh = bool(fields.get("dir") or fields.get("recursive"))
+    return Request(Kind.WRITE, Api.KEYS, "DELETE", target, fresh_connection=fresh)
 
 
 def read_api(api: Api, path: str) -> Request:
@@ -114,9 +118,11 @@ def read_api(api: Api, path: str) -> Request:
 def write_api(
     api: Api, method: str, path: str, body: t.Optional[t.Mapping[str, t.Any]] = None
 ) -> Request:
+    """A write to an API that takes no conditions (members, access control)."""
     if body is None:
-        return Request(Kind.WRITE, api, method, path)
-    return Request(Kind.WRITE, api, method, path, json.dumps(body).encode("ascii"), JSON)
+        return Request(Kind.WRITE, api, method, path, fresh_connection=True)
+    data = json.dumps(body).encode("ascii")
+    return Request(Kind.WRITE, api, method, path, data, JSON, fresh_connection=True)
 
 
 def path_segment(text: t.Any, what: str) -> str:
