@@ -6,7 +6,8 @@
 
 Each write and each append has a value, and each deletion an index that it is conditional on, by
 which its event is known. So it can be counted how often an operation took effect, whatever its
-client was told.
+client was told. Where several clients do the same, their events are counted together, and one event
+is the effect of one operation only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .history import Event, History, Kind, Operation, Outcome, Violation, Watche
 
 #: Rules, by the names that violations have.
 LOST = "an acknowledged write is lost"
+CLAIMED = "two clients were told that one event is theirs"
 TWICE = "a write was carried out twice"
 DONE_AFTER_ALL = "what was reported as not done, or as nothing to do, was done"
 NOBODYS = "something was done that nobody was to do"
@@ -36,6 +38,9 @@ WATCH_MISSED = "a watch missed an event"
 WATCH_TWICE = "a watch showed an event twice, out of order, or one that there was not"
 COUNTER = "a counter does not count"
 FINAL = "the state at the end is not what the events lead to"
+
+#: How many indexes a violation names, the last ones.
+_NAMED = 8
 
 _Identity = t.Tuple[str, str, t.Any]
 
@@ -146,15 +151,24 @@ def _effects(history: History) -> t.Iterator[Violation]:
         done = [one for one in operations if one.outcome is Outcome.DONE]
         unknown = [one for one in operations if one.outcome is Outcome.UNKNOWN]
         indexes = [event.index for event in happened]
-        if len(happened) < len(done):
-            yield Violation(LOST, "%s; events: %s" % (done[0], indexes))
+        there = "%d events, the last at %s" % (len(indexes), indexes[-_NAMED:])
+        claims = collections.Counter(
+            one.index for one in done if one.index is not None and not one.declares
+        )
+        for index in sorted(index for index, count in claims.items() if count > 1):
+            own = [str(one) for one in done if one.index == index and not one.declares]
+            yield Violation(CLAIMED, "%d: %s" % (index, "; ".join(own)))
+        # One that only declares a state may share the event of another one, not do without any.
+        nameless = sum(one.index is None and not one.declares for one in done)
+        if len(happened) < max(len(claims) + nameless, bool(done)):
+            yield Violation(LOST, "%s; %s" % (done[0], there))
         elif len(happened) > len(operations):
-            yield Violation(TWICE, "%s; events: %s" % (operations[0], indexes))
+            yield Violation(TWICE, "%s; %s" % (operations[0], there))
         elif len(happened) > len(done) + len(unknown):
-            yield Violation(DONE_AFTER_ALL, "%s; events: %s" % (operations[0], indexes))
+            yield Violation(DONE_AFTER_ALL, "%s; %s" % (operations[0], there))
         for operation in done:
             if happened and operation.index is not None and operation.index not in indexes:
-                yield Violation(WRONG_INDEX, "%s; events: %s" % (operation, indexes))
+                yield Violation(WRONG_INDEX, "%s; %s" % (operation, there))
             keys = [event.key for event in happened]
             if happened and operation.made is not None and operation.made not in keys:
                 yield Violation(WRONG_KEY, "%s, %s; it is %s" % (operation, operation.made, keys))

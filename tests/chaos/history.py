@@ -39,9 +39,11 @@ class Operation:
         key: of an append, the directory.
         began, ended: seconds, of one clock for all.
         value: what was to be written, or was read; None where the key is to go, or was not there.
-            No two writes that are meant to be different have the same value for one key.
+            Several processes may write the same value to one key.
         index: the modifiedIndex of its event; of a read, the store's index. None if not known.
         prev_index: of a deletion, the modifiedIndex that it was conditional on.
+        declares: whether it declares a state and has no condition of its own. If its answer was lost
+            and an equal write is found, it may say that the state was changed.
         settles: whether a lost answer is looked into before it is called unknown, as tasks do.
         ttl: seconds that the key is to live from now on; None for ever.
         made: of an append, the key that was made; None if not known.
@@ -61,6 +63,7 @@ class Operation:
     ttl: t.Optional[int] = None
     made: t.Optional[str] = None
     why: str = ""
+    declares: bool = False
 
     def __str__(self) -> str:
         return "%s's %s of %s (%s) from %.3f to %.3f, %s%s" % (

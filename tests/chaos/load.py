@@ -16,6 +16,7 @@ from pathlib import Path
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from .alike import Alike
 from .history import Event, Operation, Watched
 from .observer import to_event
 from .outside import Outside
@@ -57,10 +58,19 @@ class Load:
             Worker.apply_tree,
             Worker.read,
         ]
+        alike = [
+            *[Alike.count_alike] * 3,
+            *[Alike.hold_lock] * 3,
+            *[Alike.switch] * 2,
+            *[Alike.apply_tree_alike] * 2,
+        ]
         for number, job in enumerate(inside):
             name = f"{job.__name__}-{number}"
             jobs[name] = partial(job, Worker(name, seed, _client(endpoints_of(number)), note))
-        for number, run in enumerate([Outside.run_module, Outside.run_playbook], len(inside)):
+        for number, act in enumerate(alike, len(jobs)):
+            name = f"{act.__name__}-{number}"
+            jobs[name] = partial(act, Alike(name, seed, _client(endpoints_of(number)), note))
+        for number, run in enumerate([Outside.run_module, Outside.run_playbook], len(jobs)):
             name = f"{run.__name__}-{number}"
             jobs[name] = partial(run, Outside(name, seed, endpoints_of(number), directory, note))
         self._threads = [

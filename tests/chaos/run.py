@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from .alike import EQUAL_COUNTER
 from .checker import check
 from .clock import Clock, ClockHeld
 from harness import Cluster, FaultProxy
@@ -123,7 +124,7 @@ def _round(binary: Binary, arguments: argparse.Namespace) -> tuple[str, list[Vio
         events=events,
         final=final,
         watched=tuple(load.watched),
-        counters=(COUNTER,),
+        counters=(COUNTER, EQUAL_COUNTER),
         ended=ended,
         clock_moved=clock is not None,
         membership=tuple(membership.happened),

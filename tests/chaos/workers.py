@@ -202,7 +202,7 @@ def tree_outcomes(
     told = dict.fromkeys(tree, (Outcome.UNCHANGED, ""))
     for key in report["done"]:
         told[_name(key)] = (Outcome.DONE, "")
-    for key in report.get("not_tried", ()):
+    for key in (*report.get("lost", ()), *report.get("not_tried", ())):
         told[_name(key)] = (Outcome.NOT_DONE, "")
     for failed in report.get("failed_keys", ()):
         unknown = failed["outcome"] == "unknown"

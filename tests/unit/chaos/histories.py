@@ -21,6 +21,13 @@ def write(value, began, ended, outcome=DONE, index=None, process="p", key="/c/k"
     return Operation(process, Kind.WRITE, key, began, ended, outcome, value, index, None, settles)
 
 
+def declare(value, began, ended, outcome=DONE, index=None, process="p"):
+    """A write without a condition, which others do as well."""
+    return Operation(
+        process, Kind.WRITE, "/c/k", began, ended, outcome, value, index, declares=True
+    )
+
+
 def read(value, began, ended, index, key="/c/k"):
     return Operation("reader", Kind.READ, key, began, ended, DONE, value, index)
 

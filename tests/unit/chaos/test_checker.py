@@ -20,6 +20,7 @@ from ansible_collections.quorum.etcd.tests.unit.chaos.histories import (
     UNKNOWN,
     append,
     count,
+    declare,
     delete,
     history,
     read,
@@ -71,6 +72,19 @@ RIGHT = {
         ]
     ),
     "a watch of another key": history(watched=[Watched("w", "/c/k2", 6, 9, ())]),
+    "equal values, an event each": history(
+        [write("a", 1, 4, index=5), write("a", 1, 4, index=6, process="q")],
+        [EVENTS[0], Event(6, "/c/k", "a", 5)],
+    ),
+    "equal values, one of them unknown": history(
+        [write("a", 1, 4, index=5), write("a", 1, 4, UNKNOWN, process="q")], EVENTS[:1]
+    ),
+    "a state that two declare, and one event": history(
+        [declare("a", 1, 4, index=5), declare("a", 1, 4, index=5, process="q")], EVENTS[:1]
+    ),
+    "a state that one declares, and an event that another one made": history(
+        [declare("a", 1, 4, index=5), write("a", 1, 4, index=5, process="q")], EVENTS[:1]
+    ),
     "a counter": history(
         [
             write(count(1, "p1"), 1, 2, index=5),
@@ -93,6 +107,22 @@ WRONG = {
     "changed, where nothing was": (
         checker.LOST,
         history([write("a", 1, 2, index=5), write("a", 3, 4)], EVENTS[:1]),
+    ),
+    "one event for two": (
+        checker.CLAIMED,
+        history([write("a", 1, 4, index=5), write("a", 1, 4, index=5, process="q")], EVENTS[:1]),
+    ),
+    "one event for two that were told no index": (
+        checker.LOST,
+        history([write("a", 1, 4), write("a", 1, 4, process="q")], EVENTS[:1]),
+    ),
+    "one deletion for two": (
+        checker.CLAIMED,
+        history([*OPERATIONS, delete(7, 5, 6, index=9)], EVENTS),
+    ),
+    "a state that was declared and changed by nothing": (
+        checker.LOST,
+        history([declare("a", 1, 2)], ()),
     ),
     "twice": (checker.TWICE, history([write("a", 1, 2)], [EVENTS[0], Event(6, "/c/k", "a", 5)])),
     "unknown, and twice": (
