@@ -76,15 +76,25 @@ class Refusal(Exception):
 
     Attributes:
         state: what was found, if the task's failure should show it.
+        error: the class of `errors` that says the same of the cluster; None: there is none.
     """
 
-    def __init__(self, message: str, state: t.Optional[KeyState] = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        state: t.Optional[KeyState] = None,
+        *,
+        error: t.Optional[t.Type[Exception]] = None,
+    ) -> None:
         super().__init__(message)
         self.state = state
+        self.error = error
 
 
 class Incomplete(Exception):
     """A change that takes several steps stopped half way; the message says where.
+
+    Raised from the error that stopped it.
 
     Attributes:
         changed: whether a step that changes the cluster was carried out.
@@ -101,6 +111,8 @@ class Incomplete(Exception):
 
 class InVain(Exception):
     """A wait whose time ran out; the message says what was waited for.
+
+    Raised from the error of the cluster where that is why.
 
     Attributes:
         report: what the task returns of it, the last that was seen of the key in it.

@@ -170,7 +170,8 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
             raise Refusal(
                 "%s is not empty, though a listing shows no children: it holds hidden ones, whose"
                 " names start with an underscore, or one was made just now; recursive: true removes"
-                " them too" % key
+                " them too" % key,
+                error=errors.EtcdDirNotEmpty,
             ) from exc
         except LostRace:
             outcome = _observed(plan, _read(client, key, recursive))
@@ -230,7 +231,8 @@ def refuse_below_value(key: str, reading: Reading) -> None:
     if reading.blocked_by is not None:
         raise Refusal(
             "%s cannot exist: %s above it is a key with a value, not a directory"
-            % (key, reading.blocked_by)
+            % (key, reading.blocked_by),
+            error=errors.EtcdNotDir,
         )
 
 

@@ -9,7 +9,6 @@ PRIVATE to the collection: it can change at any time.
 
 from __future__ import annotations
 
-import functools
 import os
 import typing as t
 
@@ -89,14 +88,16 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = F
         argument_spec=dict(_connection.ARGUMENT_SPEC, **argument_spec),
         supports_check_mode=True,
     )
+    connected = []  # type: t.List[bool]
+
+    def connect(**credentials: str) -> t.Any:
+        connected.append(True)
+        return _connect(module, keys_only, **credentials)
+
     try:
-        report = task(
-            module.params,
-            functools.partial(_connect, module, keys_only),
-            apply=not module.check_mode,
-        )
+        report = task(module.params, connect, apply=not module.check_mode)
     except _FAILURES as exc:
-        _fail(module, exc)
+        _fail(module, exc, asked=bool(connected))
     else:
         for warning in report.pop("warnings", ()):
             module.warn(warning)
@@ -117,25 +118,45 @@ def _connect(module: AnsibleModule, keys_only: bool, **credentials: str) -> t.An
     return _connection.connect(chosen, module.warn, keys_only=keys_only)
 
 
-def _fail(module: AnsibleModule, exc: Exception) -> None:
+def _fail(module: AnsibleModule, exc: Exception, *, asked: bool) -> None:
+    """Fail the task.
+
+    Args:
+        asked: whether the cluster was; a refusal before that is about the options.
+    """
     if isinstance(exc, _deps.MissingLibrary):
         module.fail_json(msg=missing_required_lib(exc.name), exception=exc.reason)
-    elif isinstance(exc, Refusal):
-        module.fail_json(msg=str(exc), **_found(exc.state))
-    elif isinstance(exc, errors.EtcdException):
-        module.fail_json(
-            msg=str(exc),
-            error=type(exc).__name__,
-            error_code=exc.code,
-            etcd_index=exc.index,
-            endpoint=exc.endpoint,
-        )
+    report = _named(exc, asked=asked)
+    if isinstance(exc, Refusal):
+        report.update(_found(exc.state))
     elif isinstance(exc, Incomplete):
-        module.fail_json(msg=str(exc), changed=exc.changed, **exc.report)
+        report.update(exc.report, changed=exc.changed)
     elif isinstance(exc, InVain):
-        module.fail_json(msg=str(exc), **exc.report)
-    else:
-        module.fail_json(msg=str(exc))
+        report.update(exc.report)
+    module.fail_json(msg=str(exc), **report)
+
+
+def _named(exc: t.Optional[BaseException], *, asked: bool) -> t.Dict[str, t.Any]:
+    """What a playbook can tell the failure from others by: the name of a class in `errors`."""
+    if isinstance(exc, errors.EtcdException):
+        return {
+            "error": type(exc).__name__,
+            "error_code": exc.code,
+            "etcd_index": exc.index,
+            "endpoint": exc.endpoint,
+        }
+    if isinstance(exc, (Incomplete, InVain)) and exc.__cause__ is not None:
+        return _named(exc.__cause__, asked=asked)
+    cls = None  # type: t.Optional[t.Type[BaseException]]
+    if isinstance(exc, Refusal):
+        cls = exc.error if exc.error is not None or asked else errors.ClientException
+    elif isinstance(exc, InVain):
+        cls = errors.EtcdWatchTimeout
+    elif isinstance(exc, errors.ClientException):
+        cls = errors.ClientException
+    if cls is None:
+        return {}
+    return {"error": cls.__name__, "error_code": getattr(cls, "code", None)}
 
 
 def _found(state: t.Optional[KeyState]) -> t.Dict[str, t.Any]:

@@ -151,13 +151,15 @@ saved_at:
   returned: success
   sample: '2026-01-31T23:59:59Z'
 error:
-  description: What kind of error the cluster or the way to it gave.
+  description:
+    - Name of the failure, such as V(EtcdUnreachable) or V(EtcdUnauthorized). All names are in
+      R(What a task says when something fails,ansible_collections.quorum.etcd.docsite.failure_semantics_guide).
   type: str
-  returned: failure to read the directory
+  returned: failure, where it has a name
 error_code:
-  description: The error code of the v2 API; V(null) where the error has none.
+  description: The error code of the v2 API; V(null) where the failure has none.
   type: int
-  returned: failure to read the directory
+  returned: failure, where it has a name
 """
 
 from ansible_collections.quorum.etcd.plugins.module_utils._module import run

@@ -140,7 +140,7 @@ EXAMPLES = r"""
     value: "{{ inventory_hostname }}"
     prev_exist: false
   register: election
-  failed_when: election is failed and election.value is not defined
+  failed_when: election is failed and election.error | default('') != 'EtcdNodeExist'
 
 - name: Take the lock over from a known holder
   quorum.etcd.etcd_key:
@@ -221,14 +221,17 @@ requests_sent:
   returned: success
 error:
   description:
-    - What kind of error the cluster or the way to it gave, for example C(EtcdUnauthorized),
-      C(EtcdUnreachable), C(EtcdV2NotServed), C(EtcdOutcomeUnknown) or C(EtcdConflict).
+    - Name of the failure, such as V(EtcdUnreachable), V(EtcdUnauthorized) or V(EtcdOutcomeUnknown).
+    - A condition that fails is V(EtcdKeyNotFound) if there is no such key, V(EtcdNodeExist) if it exists and
+      O(prev_exist=false), and otherwise V(EtcdTestFailed).
+    - All names are in
+      R(What a task says when something fails,ansible_collections.quorum.etcd.docsite.failure_semantics_guide).
   type: str
-  returned: failure to talk to the cluster, or refusal by it
+  returned: failure, where it has a name
 error_code:
-  description: The error code of the v2 API; V(null) where the error has none.
+  description: The error code of the v2 API; V(null) where the failure has none.
   type: int
-  returned: failure to talk to the cluster, or refusal by it
+  returned: failure, where it has a name
 """
 
 from ansible_collections.quorum.etcd.plugins.module_utils._module import run

@@ -22,6 +22,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _documents
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
 #: Characters of JSON up to which a tree is an argument.
 INLINE = 16 * 1024
@@ -38,7 +39,13 @@ def run_module(action: t.Any, task_vars: t.Any) -> t.Dict[str, t.Any]:
     try:
         arguments = with_tree_on_host(action, action._task.args)
     except Refusal as exc:
-        return {"failed": True, "changed": False, "msg": str(exc)}
+        return {
+            "failed": True,
+            "changed": False,
+            "msg": str(exc),
+            "error": ClientException.__name__,
+            "error_code": None,
+        }
     result: t.Dict[str, t.Any] = action._execute_module(
         module_args=arguments, task_vars=task_vars, wrap_async=action._task.async_val
     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.quorum.etcd.plugins.doc_fragments import attributes, connection
-from ansible_collections.quorum.etcd.plugins.module_utils import _connection
+from ansible_collections.quorum.etcd.plugins.module_utils import _connection, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks import info
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,6 +252,32 @@ def test_the_lookup_documents_every_option_that_it_reads():
         "quorum.etcd.connection",
         "quorum.etcd.connection.plugins",
     ]
+
+
+def test_the_failure_page_has_the_name_of_every_failure():
+    page = (ROOT / "docs/docsite/rst/failure_semantics_guide.rst").read_text(encoding="utf-8")
+    table = page.partition("Names of failures\n---")[2].partition("\nWaiting\n")[0]
+    names = {
+        name
+        for name, one in vars(errors).items()
+        if isinstance(one, type)
+        and issubclass(one, Exception)
+        and one.__module__ == errors.__name__
+    }
+    assert len(names) > 50
+    told = re.findall(r"``(ClientException|Etcd\w+)``", table)
+    assert sorted(told) == sorted(names)
+    # Nor is there a name elsewhere on the page that no failure has.
+    assert set(re.findall(r"``(\w*Exception|Etcd\w+)``", page)) <= names
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_names_failures_that_there_are(name):
+    text = str(load(name)[1]["error"]["description"])
+    assert "failure_semantics_guide" in text
+    named = re.findall(r"\bV\((\w+)\)", text)
+    assert named
+    assert [one for one in named if not hasattr(errors, one)] == []
 
 
 def test_what_can_be_gathered_is_what_the_module_offers():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _limits
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -94,6 +94,7 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
             "%s is not as the task requires: its modified index is to be %s, and %s"
             % (wish.path, wish.prev_index, found),
             current,
+            error=errors.EtcdKeyNotFound if current is None else errors.EtcdTestFailed,
         )
     return _present(current, wish) if wish.present else _absent(current, wish)
 
@@ -106,7 +107,8 @@ def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
         if not wish.force:
             raise Refusal(
                 "%s is a key with a value; force: true replaces it by a directory, and its value"
-                " is lost" % wish.path
+                " is lost" % wish.path,
+                error=errors.EtcdNotDir,
             )
         make = KeyAction(ActionKind.MAKE_DIR, wish.path, None, ttl=ttl)
         return KeyAction(ActionKind.DELETE, wish.path, current, ttl=ttl, then=make)
@@ -130,12 +132,14 @@ def _absent(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if not current.is_dir:
         raise Refusal(
             "%s is a key with a value, not a directory; quorum.etcd.etcd_key removes keys"
-            % wish.path
+            % wish.path,
+            error=errors.EtcdNotDir,
         )
     if current.children and not wish.recursive:
         raise Refusal(
             "%s is not empty: it has %d children (hidden ones, which the server does not list, not"
-            " counted); recursive: true removes them too" % (wish.path, len(current.children))
+            " counted); recursive: true removes them too" % (wish.path, len(current.children)),
+            error=errors.EtcdDirNotEmpty,
         )
     return KeyAction(ActionKind.REMOVE_DIR, wish.path, current, recursive=wish.recursive)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -131,13 +131,15 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if wish.wanted is Wanted.ENQUEUED:
         if current is not None and not current.is_dir:
             raise Refusal(
-                "%s is a key with a value, and in-order keys are made below a directory" % wish.key
+                "%s is a key with a value, and in-order keys are made below a directory" % wish.key,
+                error=errors.EtcdNotDir,
             )
         return KeyAction(ActionKind.ENQUEUE, wish.key, None, wish.value, wish.ttl or None)
     if current is not None and current.is_dir:
         raise Refusal(
             "%s is a directory, not a key with a value; quorum.etcd.etcd_dir manages directories"
-            % wish.key
+            % wish.key,
+            error=errors.EtcdNotFile,
         )
     _check_conditions(current, wish)
     if wish.wanted is Wanted.ABSENT:
@@ -190,8 +192,16 @@ def _check_conditions(current: t.Optional[KeyState], wish: Wish) -> None:
             failed.append("its value is not prev_value")
         else:
             failed.append("its modified index is %s, and prev_index is %s" % (found, expected))
-    if failed:
-        raise Refusal("%s is not as the task requires: %s" % (wish.key, "; ".join(failed)), current)
+    if not failed:
+        return
+    error = errors.EtcdTestFailed  # type: t.Type[errors.EtcdException]
+    if current is None:
+        error = errors.EtcdKeyNotFound
+    elif wish.prev_exist is False:
+        error = errors.EtcdNodeExist
+    raise Refusal(
+        "%s is not as the task requires: %s" % (wish.key, "; ".join(failed)), current, error=error
+    )
 
 
 def state_after(action: KeyAction) -> t.Optional[t.Dict[str, t.Any]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -67,7 +68,11 @@ def _replaced(current: States, order: t.Sequence[str], wish: Wish) -> t.Set[str]
         reasons = ["%s is a %s" % (key, _KINDS[current[key].is_dir]) for key in sorted(wrong)]
         if len(reasons) > _NAMED:
             reasons[_NAMED:] = ["and %d more" % (len(reasons) - _NAMED)]
-        raise Refusal("%s; force: true replaces what is there, and it is lost" % "; ".join(reasons))
+        first = current[min(wrong)]
+        raise Refusal(
+            "%s; force: true replaces what is there, and it is lost" % "; ".join(reasons),
+            error=errors.EtcdNotFile if first.is_dir else errors.EtcdNotDir,
+        )
     gone = set(wrong)
     for key in order:
         if key.rpartition("/")[0] in gone:

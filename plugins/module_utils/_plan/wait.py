@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
 
 
@@ -173,7 +174,8 @@ def check_since_index(wish: Wish, index: int) -> None:
         raise Refusal(
             "since_index is %d, and the store's index is %d; give an index that the store has"
             " reached, or leave since_index out to wait for what happens from now on"
-            % (wish.since_index, index)
+            % (wish.since_index, index),
+            error=ClientException,
         )
 
 

@@ -41,9 +41,14 @@ def save_tree(
     client = connect()
     result = _read(client, path)
     if result is None:
-        raise Refusal("%s does not exist, so there is nothing to save" % path)
+        raise Refusal(
+            "%s does not exist, so there is nothing to save" % path, error=errors.EtcdKeyNotFound
+        )
     if result.node is None or not result.node.dir:
-        raise Refusal("%s is a key with a value; name the directory that is to be saved" % path)
+        raise Refusal(
+            "%s is a key with a value; name the directory that is to be saved" % path,
+            error=errors.EtcdNotDir,
+        )
     states = _states(result)
     warnings = []
     for key in hidden:

@@ -93,7 +93,8 @@ def manage_tree(
     if progress.failed:
         del report["changed"], report["diff"], report["warnings"]
         report.update(_left(progress))
-        raise Incomplete(_failure(progress), changed=bool(done), report=report)
+        reason = progress.failed[0][1]
+        raise Incomplete(_failure(progress), changed=bool(done), report=report) from reason
     return report
 
 
@@ -202,7 +203,9 @@ def _converge(
 def _not_empty(action: KeyAction) -> Refusal:
     return Refusal(
         "%s is not empty, though a listing shows no children: it holds hidden ones, whose names"
-        " start with an underscore, or new ones; include_hidden: true removes them too" % action.key
+        " start with an underscore, or new ones; include_hidden: true removes them too"
+        % action.key,
+        error=errors.EtcdDirNotEmpty,
     )
 
 

@@ -11,6 +11,7 @@ from ansible.module_utils import basic
 from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _module, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     Incomplete,
+    InVain,
     KeyState,
     Refusal,
 )
@@ -44,9 +45,11 @@ def returning(**report):
     return lambda options, connect, *, apply: dict(report)
 
 
-def raising(exc):
+def raising(exc, cause=None, *, connected=True):
     def task(options, connect, *, apply):
-        raise exc
+        if connected:
+            connect()
+        raise exc from cause
 
     return task
 
@@ -159,6 +162,43 @@ def test_an_exception_becomes_a_failed_task(run, exc, expected):
     printed = run(raising(exc))
     assert printed["failed"] is True
     assert {name: printed[name] for name in expected} == expected
+
+
+def named(name, code=None):
+    return {"error": name, "error_code": code}
+
+
+NAMED = [
+    (Refusal("x", error=errors.EtcdTestFailed), None, True, named("EtcdTestFailed", 101)),
+    (Refusal("x", error=errors.EtcdTestFailed), None, False, named("EtcdTestFailed", 101)),
+    (Refusal("x"), None, False, named("ClientException")),
+    (Refusal("x"), None, True, {}),
+    # A refusal says what the task makes of an answer; the answer may have another name.
+    (Refusal("x"), errors.EtcdNotDir("y"), True, {}),
+    (errors.ClientException("x"), None, True, named("ClientException")),
+    (InVain("x", {"met": False}), None, True, {**named("EtcdWatchTimeout"), "met": False}),
+    (InVain("x", {}), errors.EtcdUnreachable("y"), True, named("EtcdUnreachable")),
+    (Incomplete("x", changed=True), None, True, {}),
+    (
+        Incomplete("x", changed=True, report={"endpoint": "http://a"}),
+        errors.EtcdUnauthorized("y", index=0, endpoint="http://b"),
+        True,
+        {**named("EtcdUnauthorized", 110), "endpoint": "http://a", "changed": True},
+    ),
+    (
+        Incomplete("x", changed=False),
+        Refusal("y", error=errors.EtcdDirNotEmpty),
+        True,
+        named("EtcdDirNotEmpty", 108),
+    ),
+]
+
+
+@pytest.mark.parametrize("exc, cause, connected, expected", NAMED)
+def test_a_playbook_can_tell_failures_apart_by_name(run, exc, cause, connected, expected):
+    printed = run(raising(exc, cause, connected=connected))
+    assert {name: printed[name] for name in expected} == expected
+    assert ("error" in printed) == ("error" in expected)
 
 
 def test_a_library_that_is_missing_is_named(run):

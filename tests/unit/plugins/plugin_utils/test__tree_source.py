@@ -196,7 +196,7 @@ def test_what_is_refused_is_a_failed_task_and_no_module_runs(run, arguments, fil
     assert result.pop("failed") is True
     assert result.pop("changed") is False
     message = result.pop("msg")
-    assert result == {}
+    assert result == {"error": "ClientException", "error_code": None}
     assert says in message
     assert "\n" not in message
     assert "hush" not in message

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -117,21 +118,22 @@ def test_a_key_in_the_way_is_deleted_first_where_that_is_forced(ttl, then_ttl):
 
 
 @pytest.mark.parametrize(
-    "current, options, says",
+    "current, options, error, says",
     [
-        (FILE, {}, "/d is a key with a value; force: true replaces it"),
-        (FILE, {"state": "absent"}, "quorum.etcd.etcd_key removes keys"),
-        (FILE, {"state": "absent", "force": True}, "quorum.etcd.etcd_key removes keys"),
-        (FULL, {"state": "absent"}, "/d is not empty: it has 2 children"),
-        (FULL, {"prev_index": 6}, "its modified index is to be 6, and it is 5"),
-        (None, {"prev_index": 6}, "its modified index is to be 6, and it does not exist"),
-        (None, {"prev_index": 6, "state": "absent"}, "it does not exist"),
+        (FILE, {}, errors.EtcdNotDir, "/d is a key with a value; force: true replaces it"),
+        (FILE, {"state": "absent"}, errors.EtcdNotDir, "quorum.etcd.etcd_key removes keys"),
+        (FILE, {"state": "absent", "force": True}, errors.EtcdNotDir, "etcd_key removes keys"),
+        (FULL, {"state": "absent"}, errors.EtcdDirNotEmpty, "/d is not empty: it has 2 children"),
+        (FULL, {"prev_index": 6}, errors.EtcdTestFailed, "is to be 6, and it is 5"),
+        (None, {"prev_index": 6}, errors.EtcdKeyNotFound, "is to be 6, and it does not exist"),
+        (None, {"prev_index": 6, "state": "absent"}, errors.EtcdKeyNotFound, "does not exist"),
     ],
 )
-def test_plan_refuses(current, options, says):
+def test_plan_refuses(current, options, error, says):
     with pytest.raises(Refusal) as caught:
         plan(current, wish(**options))
     assert says in str(caught.value)
+    assert caught.value.error is error
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -352,6 +353,18 @@ def test_plan_refuses(current, options, says, shows):
         plan(current, wish(**options))
     assert says in str(caught.value)
     assert caught.value.state is (current if shows else None)
+    assert caught.value.error is error_of(current, options)
+
+
+def error_of(current, options):
+    """The class that tells a playbook what is there instead."""
+    if current is NONE:
+        return errors.EtcdKeyNotFound
+    if options.get("state") == "enqueued":
+        return errors.EtcdNotDir
+    if current.is_dir:
+        return errors.EtcdNotFile
+    return errors.EtcdNodeExist if options.get("prev_exist") is False else errors.EtcdTestFailed
 
 
 def test_a_refusal_says_no_value():

@@ -451,7 +451,9 @@ def test_roles_and_password_are_two_steps(fates, expected, changed):
         user(server, user_password="new", roles=["r"])
     if changed is not None:
         assert caught.value.changed is changed
-        assert "the roles of the user u were changed, and the password was not seen" in str(caught.value)
+        assert "the roles of the user u were changed, and the password was not seen" in str(
+            caught.value
+        )
 
 
 def test_a_password_alone_that_is_refused():
