@@ -95,7 +95,9 @@ options:
         the host may read.
     type: str
   connect_timeout:
-    description: Seconds to connect to one endpoint.
+    description:
+      - Seconds to connect to one endpoint. Resolving its name, trying all addresses of the name, and the
+        TLS handshake are included.
     type: float
     default: 2.0
   timeout:
@@ -106,8 +108,9 @@ options:
     default: 10.0
   total_timeout:
     description:
-      - Seconds that one operation may take with all its endpoints and attempts. Finding out what became
-        of a write whose answer was lost may take as many again.
+      - Seconds that one operation may take with all its endpoints and attempts; DNS discovery and the
+        resolution of names are included. Finding out what became of a write whose answer was lost may
+        take as many again.
     type: float
     default: 30.0
   hedge_delay:

@@ -12,12 +12,15 @@ is the only place where an exception of these libraries, or of TLS, becomes one 
 
 from __future__ import annotations
 
+import functools
 import http.client
+import re
 import socket
 import ssl
+import time
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _deps, _lines
+from ansible_collections.quorum.etcd.plugins.module_utils import _connecting, _deps, _lines
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     AttemptFailed,
     Endpoint,
@@ -52,6 +55,12 @@ _REFUSALS = frozenset(
     )
 )
 
+#: How a TLS handshake ends where the other side just goes.
+_UNFINISHED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+#: What http.client says of a proxy that does not let us through, by the status of its answer.
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: 4\d\d")
+
 
 class AdapterLine:
     """Connections to one endpoint (a `_lines.Line`).
@@ -62,6 +71,7 @@ class AdapterLine:
         refusal: of those, what says that a certificate is for another host.
         new_context: makes the settings of one connection's TLS; None for none.
         base, headers: as in `_lines.Line`.
+        host: whose addresses to connect to; None where a proxy is between, which the pool knows.
     """
 
     waiting = (
@@ -78,8 +88,10 @@ class AdapterLine:
         new_context: t.Optional[t.Callable[[], ssl.SSLContext]] = None,
         base: str = "",
         headers: t.Optional[t.Mapping[str, str]] = None,
+        host: t.Optional[_connecting.Host] = None,
     ) -> None:
         self._pool = pool
+        self._host = host
         self._failures = failures + (OSError, UnicodeError, http.client.HTTPException)
         self._refusal = refusal
         self._new_context = new_context
@@ -94,6 +106,23 @@ class AdapterLine:
         return None
 
     def make(self, seconds: float) -> _lines.Connection:
+        """As in `_lines.Line`.
+
+        The library bounds each step, not all of them together: hence the threads.
+        """
+        deadline = time.monotonic() + seconds
+        addresses = [None]  # type: t.List[t.Optional[str]]
+        try:
+            if self._host is not None:
+                found = self._host.addresses(seconds)
+                addresses = [address[0] for unused, unused, unused, address in found]
+            calls = [functools.partial(self._connect, address, seconds) for address in addresses]
+            left = max(deadline - time.monotonic(), 0.001)
+            return _connecting.first_made(calls, left, (AttemptFailed,), self.drop)
+        except (OSError, UnicodeError) as exc:
+            raise _lines.not_connected(exc) from exc
+
+    def _connect(self, address: t.Optional[str], seconds: float) -> _lines.Connection:
         connection = self._pool._get_conn()
         if connection.sock is not None:
             # An idle one that another thread has just given back; a new one was asked for.
@@ -101,6 +130,11 @@ class AdapterLine:
         connection.timeout = seconds
         if connection.sock is None and self._new_context is not None:
             connection.ssl_context = self._new_context()
+            if address is not None and connection.server_hostname is None:
+                # The certificate is for the name, whichever of its addresses answers.
+                connection.server_hostname = connection.host
+        if connection.sock is None and address is not None:
+            connection.host = address
         try:
             if connection.sock is None and self._pool.proxy is not None and not self.base:
                 self._pool._prepare_proxy(connection)
@@ -112,7 +146,7 @@ class AdapterLine:
         except self._failures as exc:
             self.drop(connection)
             raise _not_connected(exc) from exc
-        return connection
+        return t.cast(_lines.Connection, connection)
 
     def give_back(self, connection: _lines.Connection) -> None:
         self._pool._put_conn(connection)
@@ -179,12 +213,14 @@ class Adapter:
                 pool = self._adapter.get_connection(url, proxies)
                 self._adapter.cert_verify(pool, url, verify, cert)
         except (requests.exceptions.RequestException,) + failures as exc:
-            raise AttemptFailed(Failure.NOT_SENT, str(exc)) from exc
+            raise AttemptFailed(Failure.UNUSABLE, str(exc)) from exc
+        host = _connecting.Host(endpoint.host, endpoint.port)
         proxy = requests.utils.select_proxy(url, proxies)
         if secure:
-            return AdapterLine(pool, failures, refusal, self._new_context)
+            context = self._new_context
+            return AdapterLine(pool, failures, refusal, context, host=host if not proxy else None)
         if proxy is None:
-            return AdapterLine(pool, failures, refusal)
+            return AdapterLine(pool, failures, refusal, host=host)
         headers = self._adapter.proxy_headers(proxy)
         return AdapterLine(pool, failures, refusal, base=url, headers=headers)
 
@@ -229,11 +265,16 @@ def _identity(tls: Tls) -> t.Optional[t.Tuple[str, str]]:
 
 def _not_connected(exc: Exception) -> AttemptFailed:
     origin = _origin(exc)
+    if isinstance(origin, _UNFINISHED):
+        # The handshake broke off, as where a load balancer has no server to pass it on to.
+        return AttemptFailed(Failure.NOT_SENT, "TLS: " + _words(origin))
     if isinstance(origin, ssl.SSLError) and not isinstance(origin, socket.timeout):
         return AttemptFailed(Failure.TLS, "TLS: " + _words(origin))
-    if isinstance(origin, socket.timeout):
-        return AttemptFailed(Failure.NOT_SENT, "no connection in time")
-    return AttemptFailed(Failure.NOT_SENT, _words(origin))
+    if isinstance(origin, http.client.RemoteDisconnected):
+        return AttemptFailed(Failure.NOT_SENT, _words(origin))
+    if isinstance(origin, OSError) and not _TUNNEL_REFUSED.match(str(origin)):
+        return _lines.not_connected(origin)
+    return AttemptFailed(Failure.UNUSABLE, _words(origin))
 
 
 def _alert(exc: ssl.SSLError) -> str:

@@ -13,6 +13,7 @@ names of the records.
 from __future__ import annotations
 
 import random
+import time
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _deps
@@ -132,17 +133,27 @@ def _in_order(answers: t.Sequence[Srv], choose: t.Callable[[int], int]) -> t.Ite
             yield srv
 
 
-def system_resolve(lifetime: float, resolver: t.Any = None) -> Resolve:
+def system_resolve(
+    lifetime: float,
+    total: float,
+    resolver: t.Any = None,
+    clock: t.Callable[[], float] = time.monotonic,
+) -> Resolve:
     """A `resolve` that asks the name servers of this host, or a dnspython Resolver that is given.
 
     Args:
         lifetime: seconds for one name, all name servers and repetitions included.
+        total: seconds from now on for all names. One name gets no more than half of what is left,
+            so that there is time for another one and for asking what was found.
+        clock: seconds, monotonic.
     """
+    deadline = clock() + total
 
     def resolve(record: str) -> t.Sequence[Srv]:
+        seconds = min(lifetime, (deadline - clock()) / 2)
         dns = _deps.load_dns()
         try:
-            answer = (resolver or dns.resolver).resolve(record, "SRV", lifetime=lifetime)
+            answer = (resolver or dns.resolver).resolve(record, "SRV", lifetime=seconds)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer) as exc:
             raise NoSuchRecord("no such record") from exc
         except dns.exception.Timeout as exc:

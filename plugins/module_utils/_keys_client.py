@@ -111,8 +111,8 @@ class KeysClient(KeysApi):
             )
         given = _endpoints.parse_all(hosts, port=port, protocol=protocol)
 
-        def find_endpoints() -> t.Sequence[Endpoint]:
-            found = given if srv_domain is None else discover(srv_domain)
+        def find_endpoints(seconds: float) -> t.Sequence[Endpoint]:
+            found = given if srv_domain is None else discover(srv_domain, seconds)
             plain = [endpoint.url for endpoint in found if endpoint.scheme == "http"]
             if plain and password:
                 warn("the password is sent unencrypted to %s; use https" % ", ".join(plain))
@@ -120,7 +120,7 @@ class KeysClient(KeysApi):
                 warn("certificates are not validated: whoever answers is taken for etcd")
             return found
 
-        def discover(domain: str) -> t.Sequence[Endpoint]:
+        def discover(domain: str, seconds: float) -> t.Sequence[Endpoint]:
             # Imported here because few tasks need it, and each one pays for what is imported.
             from ansible_collections.quorum.etcd.plugins.module_utils import _discovery
 
@@ -129,7 +129,7 @@ class KeysClient(KeysApi):
                 name=srv_name,
                 allow_insecure=srv_allow_insecure,
                 tls_wanted=protocol == "https" or not (ca_cert is None and client_cert is None),
-                resolve=_discovery.system_resolve(timeout, resolver),
+                resolve=_discovery.system_resolve(timeout, seconds, resolver, clock),
                 choose=_discovery.random_up_to,
                 warn=warn,
             )

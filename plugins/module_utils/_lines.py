@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 import typing as t
 from collections import deque
 
+from ansible_collections.quorum.etcd.plugins.module_utils import _connecting
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     AttemptFailed,
     Endpoint,
@@ -49,7 +51,7 @@ class Line(t.Protocol):
         """A connection that is open, if there is one."""
 
     def make(self, seconds: float) -> Connection:
-        """Connect.
+        """Connect: name resolution, all addresses of the name and TLS included.
 
         Raises:
             AttemptFailed: there is no connection in this time.
@@ -93,7 +95,7 @@ class PlainLine:
     waiting = (BlockingIOError,)  # type: t.Tuple[t.Type[OSError], ...]
 
     def __init__(self, endpoint: Endpoint, size: int) -> None:
-        self._address = (endpoint.host, endpoint.port)
+        self._host = _connecting.Host(endpoint.host, endpoint.port)
         self._idle = deque(maxlen=size)  # type: t.Deque[Connection]
 
     def take(self) -> t.Optional[Connection]:
@@ -108,13 +110,13 @@ class PlainLine:
             connection.close()
 
     def make(self, seconds: float) -> Connection:
+        deadline = time.monotonic() + seconds
         try:
-            sock = socket.create_connection(self._address, seconds)
+            addresses = self._host.addresses(seconds)
+            sock = _connecting.connect(addresses, max(deadline - time.monotonic(), 0.001))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except socket.timeout as exc:
-            raise AttemptFailed(Failure.NOT_SENT, "no connection in time") from exc
         except (OSError, UnicodeError) as exc:
-            raise AttemptFailed(Failure.NOT_SENT, words(exc)) from exc
+            raise not_connected(exc) from exc
         return _PlainConnection(sock)
 
     def give_back(self, connection: Connection) -> None:
@@ -131,6 +133,23 @@ class PlainLine:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+#: What a resolver says of a name that does not exist, or has no address.
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+
+def not_connected(exc: t.Union[OSError, UnicodeError]) -> AttemptFailed:
+    """What it means that there is no connection: whether there may be one a moment later."""
+    if isinstance(exc, _connecting.NameTimeout):
+        return AttemptFailed(Failure.NOT_SENT, str(exc))
+    if isinstance(exc, socket.timeout):
+        return AttemptFailed(Failure.NOT_SENT, "no connection in time")
+    if isinstance(exc, UnicodeError):
+        return AttemptFailed(Failure.UNUSABLE, words(exc))
+    if isinstance(exc, socket.gaierror) and exc.errno in _NO_SUCH_NAME:
+        return AttemptFailed(Failure.UNUSABLE, words(exc))
+    return AttemptFailed(Failure.NOT_SENT, words(exc))
 
 
 def no_answer(exc: OSError, index: t.Optional[int]) -> AttemptFailed:

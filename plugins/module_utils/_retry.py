@@ -28,7 +28,7 @@ class Verdict(enum.Enum):
 
 
 #: Failures after which a write has certainly not been carried out, and another server may do it.
-_NOT_CARRIED_OUT = (Failure.NOT_SENT, Failure.TLS, Failure.NOT_SERVED)
+_NOT_CARRIED_OUT = (Failure.NOT_SENT, Failure.UNUSABLE, Failure.TLS, Failure.NOT_SERVED)
 
 #: Failures after which the same endpoint may well answer a moment later.
 PASSING = (Failure.BROKEN, Failure.SERVER_ERROR)

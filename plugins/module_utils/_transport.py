@@ -111,7 +111,7 @@ class Transport:
 
     Args:
         http: carries one request to one endpoint.
-        find_endpoints: called once, at the first request.
+        find_endpoints: called once, at the first request, with the seconds that it may take.
         timeouts: to connect, to wait for one answer, for one operation in all.
         hedge_delay: seconds without an answer after which a read is sent to the next endpoint as
             well; each further endpoint after twice the time.
@@ -124,7 +124,7 @@ class Transport:
     def __init__(
         self,
         http: ExchangesRequests,
-        find_endpoints: t.Callable[[], t.Sequence[Endpoint]],
+        find_endpoints: t.Callable[[float], t.Sequence[Endpoint]],
         *,
         timeouts: Timeouts,
         hedge_delay: float = 0.1,
@@ -158,11 +158,12 @@ class Transport:
             errors.EtcdException: the cluster's final word; or no endpoint answered; or a write
                 was sent and its outcome is not known.
         """
-        return self._carry(request, self._pool())
+        began = self._clock()
+        return self._carry(request, self._pool(), began)
 
     def send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
         """Send the request to this endpoint and no other."""
-        return self._carry(request, Pool([endpoint]))
+        return self._carry(request, Pool([endpoint]), self._clock())
 
     def send_once_each(
         self, requests: t.Sequence[t.Tuple[Endpoint, Request]]
@@ -245,8 +246,8 @@ class Transport:
         if doubtful:
             pool.failed(endpoint, self._clock())
 
-    def _carry(self, request: Request, pool: Pool) -> EtcdResult:
-        operation = _Operation(self._http, request, self.timeouts, pool, self._clock)
+    def _carry(self, request: Request, pool: Pool, began: float) -> EtcdResult:
+        operation = _Operation(self._http, request, self.timeouts, pool, self._clock, began)
         order = pool.order(self._clock())
         if request.kind is Kind.READ and len(order) > 1:
             return self._race(operation, order)
@@ -254,7 +255,7 @@ class Transport:
 
     def _pool(self) -> Pool:
         if self._found is None:
-            endpoints = self._find_endpoints()
+            endpoints = self._find_endpoints(self.timeouts.total)
             self._found = Pool(endpoints if self._allow_failover else endpoints[:1])
         return self._found
 
@@ -324,13 +325,14 @@ class _Operation:
         timeouts: Timeouts,
         pool: Pool,
         clock: t.Callable[[], float],
+        began: t.Optional[float] = None,
     ) -> None:
         self._http = http
         self._request = request
         self._timeouts = timeouts
         self._pool = pool
         self._clock = clock
-        self._deadline = clock() + timeouts.total
+        self._deadline = (clock() if began is None else began) + timeouts.total
         self._sent_to = []  # type: t.List[Endpoint]
         self._tried_twice = False
         self._failures = {}  # type: t.Dict[Endpoint, t.Tuple[Failure, Exception]]

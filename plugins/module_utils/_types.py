@@ -103,7 +103,7 @@ class Patience(t.NamedTuple):
     """Seconds for one attempt.
 
     Attributes:
-        connect: to connect.
+        connect: to connect, name resolution and all addresses of a name included.
         read: of silence to bear, from the last byte that came or went; of a watch, until its head,
             which comes at once (its body has the request's own read_timeout).
         total: from sending the request to the end of the answer, a watch's waiting excepted.
@@ -118,6 +118,7 @@ class Failure(enum.Enum):
     """Where an attempt ended."""
 
     NOT_SENT = "the request never left"
+    UNUSABLE = "the request never left, and will not: there is no such host, or no way to it"
     TLS = "TLS was refused before the request left"
     TIMEOUT = "sent, and no answer in time"
     BROKEN = "sent, and the connection broke before the whole answer came"

@@ -53,8 +53,9 @@ class Client(KeysClient, ClusterApi, AuthApi):
             that come with requests are trusted.
         validate_certs: False to accept any certificate.
         username, password: for basic authentication.
-        connect_timeout, timeout, total_timeout: seconds to connect, to wait for one answer, and
-            for one operation with all its endpoints and attempts.
+        connect_timeout, timeout, total_timeout: seconds to connect (name resolution, all addresses
+            of a name and TLS included), to wait for one answer, and for one operation with all its
+            endpoints and attempts (DNS discovery included).
         hedge_delay: seconds without an answer after which a read is sent to a second endpoint.
         use_proxy: whether the proxy settings of the environment apply.
         warn: is told in a sentence what the caller should know and what is no error.

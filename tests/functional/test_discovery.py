@@ -213,6 +213,19 @@ def test_failing_name_server(
     assert PLAIN in str(caught.value)
 
 
+def test_silent_name_servers_are_inside_the_budget(
+    dns_server: DnsServer, finder: Finder, key: str
+) -> None:
+    """However long each of the names could take by itself."""
+    dns_server.set_mode("silent")
+    started = time.monotonic()
+    with pytest.raises(errors.EtcdDiscoveryFailed) as caught:
+        finder.client(total_timeout=1.0, srv_allow_insecure=True).read(key)
+    assert time.monotonic() - started < 4.0
+    assert SECURE in str(caught.value)
+    assert PLAIN in str(caught.value)
+
+
 class SecretlyFailing(DnsServer):
     """Fails for the https records only, as one would have it who wants TLS to be left out."""
 

@@ -9,15 +9,20 @@ The bounds on time are generous: they tell "did not wait for it" from "waited fo
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import ssl
+import threading
 import time
 import typing as t
 
 import pytest
+import trustme
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
-from harness import Binary, Cluster, FaultProxy
+from harness import Binary, Certs, Cluster, FaultProxy
 
 #: Seconds that an operation may take that waits for nobody; those that it could wait are more.
 SOON = 3.0
@@ -183,6 +188,80 @@ def test_name_that_does_not_resolve(three: Cluster, key: str) -> None:
     """A host name that is not known is an endpoint like any other that cannot be reached."""
     result = Client(["no-such-host.invalid:2379", three.endpoints[1]]).write(key, "x")
     assert (result.endpoint, result.attempts) == (three.endpoints[1], 2)
+
+
+def test_slow_resolver(three: Cluster, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of the first endpoint takes connect_timeout, and the second one is asked."""
+    real, ended = socket.getaddrinfo, threading.Event()
+
+    def slow(host: t.Any, *rest: t.Any) -> t.Any:
+        if host == "etcd.slow" and not rest[4] & socket.AI_NUMERICHOST:
+            ended.wait(60)
+        return real(host, *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with Took() as took:
+        client = Client(["etcd.slow:2379", three.endpoints[1]], connect_timeout=0.5)
+        result = client.write(key, "x")
+        client = Client(["etcd.slow:2379"], connect_timeout=0.5, total_timeout=1.5)
+        with pytest.raises(errors.EtcdUnreachable) as caught:
+            client.write(key, "x")
+    ended.set()
+    assert took.seconds < 2.0 + SOON
+    assert (result.endpoint, result.attempts) == (three.endpoints[1], 2)
+    assert caught.value.errors == (("http://etcd.slow:2379", "the name was not resolved in time"),)
+
+
+def test_tls_by_name_on_its_second_address(
+    secure: Cluster, pem: Certs, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first address refuses, the second one is the server."""
+    _resolve(monkeypatch, "localhost", ["127.0.0.9", "127.0.0.1"])
+    url = "https://localhost:" + secure.endpoints[0].rpartition(":")[2]
+    client = Client(
+        url, ca_cert=pem.ca_cert, client_cert=pem.client_cert, client_key=pem.client_key
+    )
+    assert client.write(key, "x").endpoint == url
+    assert client.read(key).attempts == 1
+
+
+@pytest.mark.parametrize("name, accepted", [("etcd.test", True), ("127.0.0.1", False)])
+def test_certificates_are_for_the_name(
+    name: str, accepted: bool, tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the address to which the name leads."""
+    _resolve(monkeypatch, "etcd.test", ["127.0.0.9", "127.0.0.1"])
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+
+    def serve(server: socket.socket) -> None:
+        with contextlib.suppress(OSError), server.accept()[0] as sock:
+            secured = context.wrap_socket(sock, server_side=True)
+            secured.recv(4096)
+            body = b'{"errorCode":100,"message":"Key not found","cause":"/k","index":9}'
+            secured.sendall(b"HTTP/1.1 404 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        url = "https://etcd.test:%d" % server.getsockname()[1]
+        client = Client(url, ca_cert=str(tmp_path / "ca.pem"))
+        with pytest.raises(errors.EtcdKeyNotFound if accepted else errors.EtcdTLSFailure):
+            client.read("/k")
+
+
+def _resolve(monkeypatch: pytest.MonkeyPatch, name: str, addresses: t.Sequence[str]) -> None:
+    """Have a name lead to these addresses."""
+    real = socket.getaddrinfo
+
+    def resolve(host: t.Any, port: t.Any, *rest: t.Any) -> t.Any:
+        numeric = len(rest) > 3 and rest[3] & socket.AI_NUMERICHOST
+        if host != name or numeric:
+            return real(host, port, *rest)
+        return [info for one in addresses for info in real(one, port, *rest)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ LEVELS = [
         "module_utils/errors.py",
         "module_utils/_types.py",
         "module_utils/_actions.py",
+        "module_utils/_connecting.py",
         "module_utils/_deps.py",
         "module_utils/_records.py",
         "module_utils/_results.py",

@@ -16,6 +16,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._discovery import (
     Srv,
     system_resolve,
 )
+from ansible_collections.quorum.etcd.tests.unit.fakes.network import FakeClock
 
 
 class Record:
@@ -39,10 +40,20 @@ class Resolver:
 
 def test_records_are_read():
     resolver = Resolver([Record()])
-    assert system_resolve(2.5, resolver)("_x._tcp.example.com") == [
+    assert system_resolve(2.5, 30.0, resolver)("_x._tcp.example.com") == [
         Srv(10, 20, 2379, "etcd1.example.com.")
     ]
     assert resolver.asked == [("_x._tcp.example.com", "SRV", 2.5)]
+
+
+def test_the_names_share_the_budget():
+    """The first one leaves half of it, and time that is used up is gone."""
+    resolver, clock = Resolver([Record()]), FakeClock()
+    resolve = system_resolve(10.0, 4.0, resolver, clock)
+    resolve("_a._tcp.example.com")
+    clock.sleep(2.0)
+    resolve("_b._tcp.example.com")
+    assert [seconds for unused, unused, seconds in resolver.asked] == [2.0, 1.0]
 
 
 def no_answer():
@@ -65,6 +76,6 @@ def no_answer():
 )
 def test_failures_are_told_apart(exc, expected, says):
     with pytest.raises(expected) as caught:
-        system_resolve(1.0, Resolver(exc))("_x._tcp.example.com")
+        system_resolve(1.0, 30.0, Resolver(exc))("_x._tcp.example.com")
     assert says in str(caught.value)
     assert str(caught.value)

@@ -77,7 +77,7 @@ NO_CONNECTION = because(
 
 BEFORE = [
     (NO_CONNECTION, Failure.NOT_SENT, "connection refused"),
-    (no_such_name(), Failure.NOT_SENT, "name or service not known"),
+    (no_such_name(), Failure.UNUSABLE, "name or service not known"),
     (
         because(kinds.ConnectTimeoutError(CONNECTION, "Connection to etcd1 timed out."), LATE),
         Failure.NOT_SENT,
@@ -85,11 +85,12 @@ BEFORE = [
     ),
     (LATE, Failure.NOT_SENT, "no connection in time"),
     (RESET, Failure.NOT_SENT, "connection reset by peer"),
-    (kinds.LocationParseError("etcd1:x"), Failure.NOT_SENT, "etcd1:x"),
-    (OSError("Tunnel connection failed: 403 Forbidden"), Failure.NOT_SENT, "403 Forbidden"),
+    (kinds.LocationParseError("etcd1:x"), Failure.UNUSABLE, "etcd1:x"),
+    (OSError("Tunnel connection failed: 403 Forbidden"), Failure.UNUSABLE, "403 Forbidden"),
+    (OSError("Tunnel connection failed: 503 No server"), Failure.NOT_SENT, "503 No server"),
     (kinds.ProxyError("Cannot connect to proxy.", NO_CONNECTION), Failure.NOT_SENT, "refused"),
     (http.client.RemoteDisconnected("x"), Failure.NOT_SENT, "closed without an answer"),
-    (http.client.BadStatusLine("SSH-2.0"), Failure.NOT_SENT, "the answer is not HTTP"),
+    (http.client.BadStatusLine("SSH-2.0"), Failure.UNUSABLE, "the answer is not HTTP"),
     (
         bad_certificate(),
         Failure.TLS,
@@ -99,7 +100,8 @@ BEFORE = [
     (tls("SSLV3_ALERT_BAD_CERTIFICATE"), Failure.TLS, "TLS: sslv3 alert bad certificate"),
     (tls("WRONG_VERSION_NUMBER"), Failure.TLS, "TLS: wrong version number"),
     (tls("UNSUPPORTED_PROTOCOL"), Failure.TLS, "TLS: unsupported protocol"),
-    (end_of_stream(), Failure.TLS, "TLS: unexpected eof while reading"),
+    # A load balancer without a server to pass the handshake on to.
+    (end_of_stream(), Failure.NOT_SENT, "TLS: unexpected eof while reading"),
     (ssl.SSLError("no reason"), Failure.TLS, "no reason"),
 ]
 
@@ -546,11 +548,12 @@ def test_what_cannot_be_resolved_goes_over_a_fresh_connection(monkeypatch):
     wire.http._open = lambda endpoint: _lines.PlainLine(endpoint, 9)
     made = []
 
-    def connect(address, seconds):
+    def connect(addresses, seconds):
         made.append(FakeSocket(ANSWER, ANSWER, clock=wire.clock))
         return made[-1]
 
-    monkeypatch.setattr(_lines.socket, "create_connection", connect)
+    monkeypatch.setattr(_lines._connecting.Host, "addresses", lambda host, seconds: [])
+    monkeypatch.setattr(_lines._connecting, "connect", connect)
     monkeypatch.setattr(_lines, "readable", lambda sock, seconds: False)
     for request in (READ, IN_ORDER, IN_ORDER, READ):
         wire.exchange(request)
@@ -606,5 +609,5 @@ def test_a_proxy_that_cannot_be_used_fails_before_anything_is_sent(monkeypatch):
     found = _http.Http(tls=Tls(), use_proxy=True)
     with pytest.raises(AttemptFailed) as caught:
         found.exchange(Endpoint("http", "etcd1.invalid", 2379), READ, PATIENCE)
-    assert caught.value.failure is Failure.NOT_SENT
+    assert caught.value.failure is Failure.UNUSABLE
     assert "proxy" in caught.value.reason.lower()

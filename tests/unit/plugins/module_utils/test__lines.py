@@ -8,7 +8,7 @@ import errno
 import socket
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _lines
+from ansible_collections.quorum.etcd.plugins.module_utils import _connecting, _lines
 from ansible_collections.quorum.etcd.plugins.module_utils._messages import BadAnswer
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     AttemptFailed,
@@ -20,28 +20,41 @@ REFUSED = OSError(errno.ECONNREFUSED, "Connection refused")
 
 
 @pytest.mark.parametrize(
-    "exc, reason",
+    "exc, failure, reason",
     [
-        (REFUSED, "connection refused"),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "name or service"),
-        (socket.timeout("timed out"), "no connection in time"),
+        (REFUSED, Failure.NOT_SENT, "connection refused"),
+        (socket.timeout("timed out"), Failure.NOT_SENT, "no connection in time"),
+        (
+            _connecting.NameTimeout("the name was not resolved in time"),
+            Failure.NOT_SENT,
+            "the name was not resolved in time",
+        ),
+        (
+            socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+            Failure.NOT_SENT,
+            "temporary failure",
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            Failure.UNUSABLE,
+            "name or service not known",
+        ),
     ],
 )
-def test_what_keeps_from_connecting_was_not_sent(monkeypatch, exc, reason):
-    def refuse(address, timeout):
-        assert (address, timeout) == (("etcd1", 2379), 2.0)
+def test_what_keeps_from_connecting_was_not_sent(monkeypatch, exc, failure, reason):
+    def fail(*unused):
         raise exc
 
-    monkeypatch.setattr(_lines.socket, "create_connection", refuse)
+    monkeypatch.setattr(_lines._connecting.Host, "addresses", fail)
     with pytest.raises(AttemptFailed, match=reason) as caught:
         _lines.PlainLine(Endpoint("http", "etcd1", 2379), 1).make(2.0)
-    assert caught.value.failure is Failure.NOT_SENT
+    assert caught.value.failure is failure
 
 
 def test_a_name_that_dns_cannot_hold_is_no_traceback():
     with pytest.raises(AttemptFailed) as caught:
         _lines.PlainLine(Endpoint("http", "a" * 70 + ".example", 2379), 1).make(2.0)
-    assert caught.value.failure is Failure.NOT_SENT
+    assert caught.value.failure is Failure.UNUSABLE
     assert "too long" in caught.value.reason
 
 

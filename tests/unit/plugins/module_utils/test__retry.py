@@ -22,6 +22,7 @@ NEXT, UNKNOWN, FINAL = Verdict.NEXT, Verdict.UNKNOWN, Verdict.FINAL
 
 TRUTH = [
     (Kind.READ, Failure.NOT_SENT, NEXT),
+    (Kind.READ, Failure.UNUSABLE, NEXT),
     (Kind.READ, Failure.TLS, NEXT),
     (Kind.READ, Failure.TIMEOUT, NEXT),
     (Kind.READ, Failure.BROKEN, NEXT),
@@ -30,6 +31,7 @@ TRUTH = [
     (Kind.READ, Failure.SERVER_ERROR, NEXT),
     (Kind.READ, Failure.REFUSED, FINAL),
     (Kind.WAIT, Failure.NOT_SENT, NEXT),
+    (Kind.WAIT, Failure.UNUSABLE, NEXT),
     (Kind.WAIT, Failure.TLS, NEXT),
     (Kind.WAIT, Failure.TIMEOUT, NEXT),
     (Kind.WAIT, Failure.BROKEN, NEXT),
@@ -38,6 +40,7 @@ TRUTH = [
     (Kind.WAIT, Failure.SERVER_ERROR, NEXT),
     (Kind.WAIT, Failure.REFUSED, FINAL),
     (Kind.WRITE, Failure.NOT_SENT, NEXT),
+    (Kind.WRITE, Failure.UNUSABLE, NEXT),
     (Kind.WRITE, Failure.TLS, NEXT),
     (Kind.WRITE, Failure.TIMEOUT, UNKNOWN),
     (Kind.WRITE, Failure.BROKEN, UNKNOWN),

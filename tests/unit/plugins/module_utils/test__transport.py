@@ -53,6 +53,7 @@ class World:
             {host: one if isinstance(one, list) else [one] for host, one in script.items()},
         )
         self.lookups = 0
+        self.lookup_takes = 0.0
         self.hosts = sorted(script)
         self.transport = Transport(
             self.http,
@@ -66,8 +67,9 @@ class World:
         )
         self.began = self.clock.now
 
-    def _find(self):
+    def _find(self, seconds):
         self.lookups += 1
+        self.clock.sleep(min(self.lookup_takes, seconds))
         return [Endpoint("http", host, 2379) for host in self.hosts]
 
     def send(self, request):
@@ -230,7 +232,7 @@ def test_a_lookup_that_fails_is_done_again_at_the_next_request():
     world = World(a=GOOD)
     found = world._find
 
-    def fail_once():
+    def fail_once(seconds):
         world.transport._find_endpoints = found
         raise errors.EtcdDiscoveryFailed("no name server")
 
@@ -487,6 +489,15 @@ def test_a_call_that_heeds_no_timeout_does_not_hold_a_read():
     exc = world.fail(READ, errors.EtcdTimeout)
     assert world.elapsed == 3.0
     assert {host for host, unused in exc.errors} == {url("a"), url("b"), url("c")}
+
+
+@pytest.mark.parametrize("request_", [READ, WRITE, WATCH], ids=str)
+def test_finding_the_endpoints_is_inside_the_budget(request_):
+    world = World(Timeouts(2.0, 10.0, 3.0), a=BLACK_HOLE, b=BLACK_HOLE)
+    world.lookup_takes = 1.5
+    world.fail(request_, errors.EtcdTimeout)
+    assert world.elapsed == 3.0
+    assert world.http.sent[0].connect == 1.5
 
 
 def test_a_lost_write_that_used_up_the_budget_is_still_unknown():
