@@ -187,7 +187,7 @@ class Http:
             host = "[%s]" % host if ":" in host else host
             headers = dict({"Host": "%s:%d" % (host, endpoint.port)}, **self._headers)
             headers.update(line.headers)
-            way = (line, "".join("%s: %s\r\n" % pair for pair in headers.items()))
+            way = (line, _messages.head_lines(headers))
             self._ways[endpoint] = way
         return way
 

@@ -137,7 +137,7 @@ class KeysClient(KeysApi):
         authorization = None
         if username is not None:
             authorization = _wire.basic_authorization(username, password or "")
-        self._prefix = version_prefix.strip("/")
+        self._prefix = _wire.checked_prefix(version_prefix)
         self._clock = clock
         self._sleep = sleep
         self._user = username

@@ -11,21 +11,42 @@ requests do; because an answer that comes in drops can then be held to the time 
 first byte on; and because many connections can be read side by side in one thread.
 
 Source: RFC 9112, of which no more is taken than servers and proxies send to a request of this kind.
+Whatever two readers could understand in two ways is refused: nothing is taken that `http.client`
+would not take, or would read as something else.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Request
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
-#: Bytes that the head of an answer, or the line before a chunk, may take.
+#: Bytes that the head of an answer with those of the interim answers before it, the line before a
+#: chunk, or all trailers may take.
 MAX_HEAD = 1 << 16
 
-#: Bytes that the body of an answer may take; the tree of 100,000 keys has some twenty million.
-MAX_BODY = 1 << 30
+#: Lines of a head or of the trailers; as many as `http.client` takes.
+MAX_LINES = 100
+
+#: Interim answers (1xx) before the answer. None is known to send more than one or two.
+MAX_INTERIM = 16
+
+#: Bytes that the body of an answer may take. The tree of 100,000 keys has some twenty million; what
+#: JSON becomes in memory may be twenty times as large.
+MAX_BODY = 1 << 27
 
 _HEX = b"0123456789abcdefABCDEF"
+
+#: The lines of a head after the first, or the trailers: a name of RFC 9110, a colon, and a value
+#: without control characters. No line is folded.
+_LINES = re.compile(r"(?:\r\n[-!#$%&'*+.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*)*")
+
+_STATUS = re.compile(r"HTTP/1\.[01] ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+
+#: What may be in a request target: no spaces, no control characters, nothing that is not ASCII.
+_TARGET = re.compile(r"[!-~]+")
 
 #: What goes on inside a reader: it stops wherever it needs more bytes.
 _Steps = t.Generator[None, None, t.Any]
@@ -61,7 +82,8 @@ class Headers:
         while position >= 0:
             position += len(start)
             end = self._head.find("\r\n", position)
-            found.append(self._head[position : end if end >= 0 else len(self._head)].strip())
+            text = self._head[position : end if end >= 0 else len(self._head)]
+            found.append(text.strip(" \t"))
             position = self._folded.find(start, position)
         return found
 
@@ -83,7 +105,7 @@ class AnswerReader:
         self.headers = None  # type: t.Optional[Headers]
         self.whole = False
         self.reusable = False
-        self._body = []  # type: t.List[bytes]
+        self._body = bytearray()
         self._buffer = b""
         self._ended = False
         self._steps = self._answer()
@@ -92,7 +114,7 @@ class AnswerReader:
     @property
     def body(self) -> bytes:
         """What has come of the body."""
-        return b"".join(self._body)
+        return bytes(self._body)
 
     def feed(self, data: bytes) -> None:
         """Take what has come; no bytes are the end of the connection.
@@ -108,30 +130,37 @@ class AnswerReader:
             self.whole = True
 
     def _answer(self) -> _Steps:
-        while True:
-            head = yield from self._until(b"\r\n\r\n")
+        left = MAX_HEAD
+        for unused in range(MAX_INTERIM + 1):
+            head = yield from self._until(b"\r\n\r\n", left)
+            left -= len(head)
             first, end, rest = head.decode("latin-1").partition("\r\n")
             self.status = _status(first)
+            headers = Headers(_checked(end + rest))
             if self.status >= 200:
                 break
             if self.status == 101:
                 raise BadAnswer("the server speaks another protocol, which nobody asked for")
-        headers = self.headers = Headers(end + rest)
-        self.reusable = (
-            not first.startswith("HTTP/1.0") and headers.get("Connection", "").lower() != "close"
-        )
+        else:
+            raise BadAnswer("the server sends interim answers without end")
+        self.headers = headers
+        self.reusable = not first.startswith("HTTP/1.0") and not _ends(headers)
         yield from self._framed(headers)
         if self._buffer:
             # What comes unasked belongs to no answer, and makes the next one doubtful.
             self.reusable = False
 
     def _framed(self, headers: Headers) -> _Steps:
-        if self.status in (204, 304):
-            return
-        coding = headers.get("Transfer-Encoding")
+        codings = headers.get_all("Transfer-Encoding")
         lengths = set(headers.get_all("Content-Length"))
-        if coding is not None:
-            if coding.lower() != "chunked":
+        if codings and lengths:
+            raise BadAnswer("the answer tells its length in two ways")
+        if self.status in (204, 304):
+            if codings:
+                raise BadAnswer("the answer tells the length of a body that it cannot have")
+            return
+        if codings:
+            if len(codings) > 1 or codings[0].lower() != "chunked":
                 raise BadAnswer("the answer has an unknown transfer encoding")
             yield from self._chunks()
         elif not lengths:
@@ -143,46 +172,55 @@ class AnswerReader:
                 raise BadAnswer("the answer does not tell its length")
             yield from self._take(int(length), MAX_BODY)
 
-    def _until(self, end: bytes) -> _Steps:
+    def _until(self, end: bytes, most: int) -> _Steps:
         """What comes before these bytes, which are taken as well."""
         while True:
             position = self._buffer.find(end)
+            if position > most or (position < 0 and len(self._buffer) > most):
+                raise BadAnswer("the answer is not HTTP")
             if position >= 0:
                 found = self._buffer[:position]
                 self._buffer = self._buffer[position + len(end) :]
                 return found
-            if len(self._buffer) > MAX_HEAD:
-                raise BadAnswer("the answer is not HTTP")
+            if self._buffer.count(b"\n") > self._buffer.count(b"\r\n"):
+                # The end might never come.
+                raise BadAnswer("the answer is not HTTP: a line ends without a carriage return")
             yield from self._more()
 
     def _take(self, count: int, most: int) -> _Steps:
         """Move this many bytes to the body."""
         if count > most:
-            raise BadAnswer("the answer is larger than %d bytes" % MAX_BODY)
+            raise BadAnswer("the answer is larger than %d bytes; ask for less at once" % MAX_BODY)
         while count > len(self._buffer):
             count -= len(self._buffer)
-            self._body.append(self._buffer)
+            self._body += self._buffer
             self._buffer = b""
             yield from self._more()
-        self._body.append(self._buffer[:count])
+        self._body += self._buffer[:count]
         self._buffer = self._buffer[count:]
 
     def _chunks(self) -> _Steps:
         left = MAX_BODY
         while True:
-            line = yield from self._until(b"\r\n")
-            size = line.partition(b";")[0].strip()
-            if not size or size.strip(_HEX):
+            line = yield from self._until(b"\r\n", MAX_HEAD)
+            size = line.partition(b";")[0].rstrip(b" \t")
+            if not size or size.strip(_HEX) or b"\n" in line or b"\r" in line:
                 raise BadAnswer("a chunk of the answer does not tell its length")
             if not size.strip(b"0"):
                 break
             yield from self._take(int(size, 16), left)
             left -= int(size, 16)
-            if (yield from self._until(b"\r\n")):
+            if (yield from self._until(b"\r\n", MAX_HEAD)):
                 raise BadAnswer("a chunk of the answer is longer than it says")
-        while (yield from self._until(b"\r\n")):
-            # Trailers, which say nothing that concerns us.
-            continue
+        # Trailers, which say nothing that concerns us.
+        room, lines = MAX_HEAD, ""
+        while True:
+            line = yield from self._until(b"\r\n", room)
+            if not line:
+                break
+            room -= len(line)
+            lines += "\r\n" + line.decode("latin-1")
+            _checked(lines)
 
     def _until_the_end(self) -> _Steps:
         left = MAX_BODY
@@ -201,11 +239,25 @@ class AnswerReader:
 
 
 def _status(line: str) -> int:
-    version, unused, rest = line.partition(" ")
-    code = rest.partition(" ")[0]
-    if not version.startswith("HTTP/1.") or not _is_number(code) or not 100 <= int(code) <= 999:
+    found = _STATUS.fullmatch(line)
+    if found is None:
         raise BadAnswer("the answer is not HTTP")
-    return int(code)
+    return int(found.group(1))
+
+
+def _checked(lines: str) -> str:
+    """Lines of a head, if they are lines of HTTP."""
+    if lines.count("\n") > MAX_LINES or _LINES.fullmatch(lines) is None:
+        raise BadAnswer("the answer is not HTTP: its head has lines that are no headers")
+    return lines
+
+
+def _ends(headers: Headers) -> bool:
+    """Whether the server ends the connection after this answer."""
+    lines = headers.get_all("Connection")
+    return bool(lines) and "close" in [
+        option.strip().lower() for option in ",".join(lines).split(",")
+    ]
 
 
 def _is_number(text: str) -> bool:
@@ -213,15 +265,39 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
+def head_lines(headers: t.Mapping[str, str]) -> str:
+    """The lines of the headers that all requests to an endpoint have.
+
+    Raises:
+        ClientException: one of them would be more than a line.
+    """
+    lines = "".join("%s: %s\r\n" % pair for pair in headers.items())
+    if _LINES.fullmatch("\r\n" + lines[:-2]) is None or lines.count("\n") != len(headers):
+        raise ClientException(
+            "the headers %s cannot be sent: one of them holds a control character"
+            % ", ".join(sorted(headers))
+        )
+    return lines
+
+
 def request_bytes(base: str, head: str, request: Request) -> bytes:
     """A request as it goes over a connection.
 
     Args:
         base: what goes before the path, for a proxy.
-        head: the lines of the headers that all requests to the endpoint have.
+        head: the lines of the headers that all requests to the endpoint have (`head_lines`).
+
+    Raises:
+        ClientException: the target would not be one.
     """
+    target = base + request.target
+    if _TARGET.fullmatch(target) is None:
+        raise ClientException(
+            "the path %r cannot be sent: it holds a space, a control character or a character that"
+            " is not ASCII" % request.target
+        )
     body = request.body or b""
-    lines = "%s %s%s HTTP/1.1\r\n%s" % (request.method, base, request.target, head)
+    lines = "%s %s HTTP/1.1\r\n%s" % (request.method, target, head)
     if request.content_type is not None:
         lines += "Content-Type: %s\r\n" % request.content_type
     if body or request.method != "GET":

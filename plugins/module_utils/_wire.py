@@ -68,6 +68,24 @@ def _target(path: str, fields: Fields, what: str) -> str:
     return target
 
 
+#: Segments of characters that a path may hold as they are.
+_PREFIX = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*")
+
+
+def checked_prefix(prefix: t.Any) -> str:
+    """What the paths of the API begin with, without slashes around it.
+
+    Raises:
+        errors.ClientException: it is no path, or has characters that a path cannot hold.
+    """
+    text = prefix.strip("/") if isinstance(prefix, str) else ""
+    if _PREFIX.fullmatch(text) is None or {".", ".."} & set(text.split("/")):
+        raise errors.ClientException(
+            "version_prefix is the first segment of the API's paths, such as v2, not %r" % (prefix,)
+        )
+    return text
+
+
 def keys_path(prefix: str, key: t.Any) -> str:
     """Path of a key: each segment percent-encoded, so that every character of it survives."""
     return "/%s/keys%s" % (prefix, quote(_limits.canonical_key(key), safe="/"))

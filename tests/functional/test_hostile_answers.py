@@ -70,8 +70,18 @@ REFUSED: t.Dict[str, t.Tuple[Answering, str]] = {
     "a body that breaks off": (says(_sized(NODE)[:-9]), "broke off"),
     "less than it says": (says(OK + b"Content-Length: 999\r\n\r\n" + NODE), "broke off"),
     "two lengths": (says(_sized(NODE, b"Content-Length: 5")), "does not tell its length"),
+    "a length and chunks": (
+        says(_sized(NODE, b"Transfer-Encoding: chunked")),
+        "its length in two ways",
+    ),
+    "line feeds alone": (
+        says(b"HTTP/1.1 200 OK\nContent-Length: %d\n\n%s" % (len(NODE), NODE)),
+        "without a carriage return",
+    ),
+    "a line feed in a header": (says(_sized(NODE, b"X-A: b\nX-C: d")), "are no headers"),
+    "a folded header": (says(_sized(NODE, b"X-A: b\r\n c")), "are no headers"),
     "a length of letters": (says(OK + b"Content-Length: many\r\n\r\n"), "does not tell its"),
-    "a length too large": (says(OK + b"Content-Length: 1073741825\r\n\r\n"), "larger than"),
+    "a length too large": (says(OK + b"Content-Length: 134217729\r\n\r\n"), "larger than"),
     "a bad chunk": (says(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "chunk"),
     "a chunk too large": (
         says(OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n"),
@@ -96,7 +106,11 @@ REFUSED: t.Dict[str, t.Tuple[Answering, str]] = {
         "not what etcd speaks",
     ),
     "a head without end": (_floods(OK), "not HTTP"),
-    "heads without end": (_drips(b"", b"HTTP/1.1 103 Hint\r\n\r\n", 0.0), "in time"),
+    "heads without end": (_drips(b"", b"HTTP/1.1 103 Hint\r\n\r\n", 0.0), "without end"),
+    "trailers without end": (
+        _drips(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n", 0.0),
+        "not HTTP",
+    ),
     "silence": (_drips(b"", b"", 30.0, 1), "in time"),
     "a head in drops": (_drips(OK, b"X: y\r\n", 0.05), "in time"),
     "a body in drops": (_drips(OK + b"Content-Length: 9999\r\n\r\n", b" ", 0.05), "in time"),

@@ -7,7 +7,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _messages
 from ansible_collections.quorum.etcd.plugins.module_utils._messages import AnswerReader, BadAnswer
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Api, Kind, Request
 from ansible_collections.quorum.etcd.plugins.module_utils._wire import read_key, write_key
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Index: 7\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -20,6 +22,8 @@ WHOLE = [
     (CHUNKED + b"0000a\r\n0123456789\r\n000\r\nTrailer: x\r\n\r\n", b"0123456789"),
     (b"HTTP/1.1 204 No Content\r\nX-Etcd-Index: 7\r\n\r\n", b""),
     (b"HTTP/1.1 200\r\nX-Etcd-Index: 7\r\nContent-Length: 2\r\n\r\n{}", b"{}"),
+    (b"HTTP/1.1 103 Hint\r\nLink: x\r\n\r\n" * 16 + HEAD + b"Content-Length: 2\r\n\r\n{}", b"{}"),
+    (HEAD + b"Connection: closed, keep-alive\r\nContent-Length: 2\r\n\r\n{}", b"{}"),
     (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}", b"{}"),
 ]
 
@@ -71,7 +75,14 @@ def test_an_answer_of_no_length_ends_with_the_connection(answer, body):
 
 
 @pytest.mark.parametrize(
-    "head", [HEAD + b"Connection: Close\r\n", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"]
+    "head",
+    [
+        HEAD + b"Connection: Close\r\n",
+        HEAD + b"Connection: keep-alive, close\r\n",
+        HEAD + b"Connection: X-Etcd-Index,Close ,x\r\n",
+        HEAD + b"Connection: X-Etcd-Index\r\nConnection: close\r\n",
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n",
+    ],
 )
 def test_a_connection_that_the_server_ends_is_useless(head):
     reader = read(head + b"Content-Length: 2\r\n\r\n{}")
@@ -95,7 +106,7 @@ def test_a_connection_that_the_server_ends_is_useless(head):
         HEAD + b"Content-Length: 5, 6\r\n\r\nhello",
         HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         HEAD + b"Content-Length: \xb2\r\n\r\nhello",
-        HEAD + b"Content-Length: 1073741825\r\n\r\n",
+        HEAD + b"Content-Length: 134217729\r\n\r\n",
         HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
         HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         CHUNKED + b"xyz\r\nhello\r\n",
@@ -104,8 +115,32 @@ def test_a_connection_that_the_server_ends_is_useless(head):
         CHUNKED + b"1_0\r\nhello\r\n",
         CHUNKED + b"\r\nhello\r\n",
         CHUNKED + b"4\r\nhello\r\n0\r\n\r\n",
-        CHUNKED + b"40000001\r\n",
-        CHUNKED + b"5\r\nhello\r\n3FFFFFFF\r\n",
+        CHUNKED + b"8000001\r\n",
+        CHUNKED + b"5\r\nhello\r\n7FFFFFF\r\n",
+        CHUNKED + b"5;a\nb\r\nhello\r\n0\r\n\r\n",
+        CHUNKED + b"5\nhello\r\n0\r\n\r\n",
+        CHUNKED + b"0\r\nno header\r\n\r\n",
+        CHUNKED + b"0\r\nX: a\nb\r\n\r\n",
+        CHUNKED + b"0\r\n" + b"X: y\r\n" * 101,
+        CHUNKED + b"0\r\n" + b"X: %s\r\n" % (b"y" * 1000) * 80,
+        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        CHUNKED[:-2] + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\nX-Etcd-Index: 7\n\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"X-A: b\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"X-A: b\rContent-Length: 2\r\n\r\n{}",
+        HEAD + b"X-A: b\0\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"Content-Length : 2\r\n\r\n{}",
+        HEAD + b"no header\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b": nothing\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+        b"HTTP/1.1 200 \x07\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.11 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 103 Hint\r\n\r\n" * 17,
+        (b"HTTP/1.1 103 Hint\r\nX: %s\r\n\r\n" % (b"y" * 30_000)) * 3,
         CHUNKED + b"5" * (1 << 17),
         b"x" * (1 << 17),
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (1 << 15),
@@ -148,3 +183,25 @@ def test_a_header_is_found_whatever_its_case_and_only_where_a_line_starts():
 )
 def test_a_request_is_written_whole(request_, lines):
     assert _messages.request_bytes("", "Host: a\r\n", request_) == lines
+
+
+@pytest.mark.parametrize(
+    "target", ["/v2/a b", "/v2\r\nX: y", "/v2\0", "/v2/\xfc", "", "/v2\x7f", "/\n"]
+)
+def test_a_target_that_is_more_than_one_is_not_sent(target):
+    request = Request(Kind.READ, Api.KEYS, "GET", target)
+    with pytest.raises(ClientException, match="cannot be sent"):
+        _messages.request_bytes("", "Host: a\r\n", request)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: y", "a\n", "a\rb", "\0"])
+def test_a_header_that_is_more_than_one_is_not_sent(value):
+    with pytest.raises(ClientException, match="Host, X-A cannot be sent") as caught:
+        _messages.head_lines({"Host": "b", "X-A": value})
+    assert value not in str(caught.value), "it may be a password"
+    with pytest.raises(ClientException, match="cannot be sent"):
+        _messages.head_lines({value: "b"})
+
+
+def test_headers_are_lines():
+    assert _messages.head_lines({"Host": "a:1", "X-A": ""}) == "Host: a:1\r\nX-A: \r\n"

@@ -159,6 +159,30 @@ def test_the_prefix_can_be_another(prefix):
 
 
 @pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "/",
+        "v2\r\nX: y",
+        "v2 ",
+        "v2\0",
+        "v2?x=y",
+        "v2#x",
+        "a//b",
+        "../v2",
+        ".",
+        "%2e",
+        "\u00fc",
+        2,
+        None,
+    ],
+)
+def test_a_prefix_that_is_no_path_is_refused_before_anything_is_sent(prefix):
+    with pytest.raises(errors.ClientException, match="version_prefix is the first segment"):
+        Client("a", version_prefix=prefix)
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda c: c.read("/a//b"),
