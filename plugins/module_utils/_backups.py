@@ -16,11 +16,22 @@ import hashlib
 import json
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _values
+from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 
 #: Name and number of the format.
 _FORMAT, _NUMBER = "quorum.etcd backup", 1
+
+#: What else is in it, with its type.
+_FIELDS = (
+    ("cluster_id", (str, type(None))),
+    ("etcd_index", int),
+    ("saved_at", str),
+    ("path", str),
+    ("hidden", list),
+    ("nodes", dict),
+)  # type: t.Tuple[t.Tuple[str, t.Any], ...]
 
 Document = t.Mapping[str, t.Any]
 
@@ -151,6 +162,11 @@ def checked(content: t.Any) -> Backup:
             "the backup is damaged: its checksum is %s, and its content has %s; use another one"
             % (content["checksum"], found)
         )
+    wrong = _wrong(content)
+    if wrong is not None:
+        raise Refusal(
+            "the backup is damaged, though its checksum fits: %s; use another one" % wrong
+        )
     nodes = {
         key: Saved(node.get("value"), node.get("ttl"), node.get("expiration"))
         for key, node in content["nodes"].items()
@@ -162,4 +178,47 @@ def checked(content: t.Any) -> Backup:
         content["etcd_index"],
         content["saved_at"],
         nodes,
+    )
+
+
+def _wrong(content: Document) -> t.Optional[str]:
+    """What about a document cannot have been written here; None: nothing.
+
+    Whoever changes a backup can change its checksum, too.
+    """
+    for name, kind in _FIELDS:
+        if name not in content or not _is(content[name], kind):
+            return "%s is missing, or not what it has to be" % name
+    if not all(_is(key, str) for key in content["hidden"]):
+        return "hidden is not a list of keys"
+    if not _is_key(content["path"]):
+        return "path is not a key"
+    for key, node in content["nodes"].items():
+        if not _is_key(key) or not _is_node(node):
+            return "%s is not a key or a directory" % _limits.shown(key)
+    return None
+
+
+def _is(value: t.Any, kind: t.Any) -> bool:
+    """Whether the value has the type; a boolean is no number."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_key(text: t.Any) -> bool:
+    try:
+        return bool(_limits.canonical_key(text) == text)
+    except ClientException:
+        return False
+
+
+def _is_node(node: t.Any) -> bool:
+    if not isinstance(node, dict):
+        return False
+    is_dir = node.get("dir") is True
+    ttl = node.get("ttl")
+    return (
+        is_dir != _is(node.get("value"), str)
+        and (ttl is None or (_is(ttl, int) and 0 < ttl <= _limits.MAX_TTL))
+        and (ttl is None) == (node.get("expiration") is None)
+        and _is(node.get("expiration", ""), (str, type(None)))
     )

@@ -32,14 +32,34 @@ def parse(text: str, name: str) -> t.Any:
         Refusal: it is neither; the message gives line and column.
         _deps.MissingLibrary: it is YAML, and PyYAML is not installed.
     """
+    if name.endswith(".json"):
+        return parse_json(text, name)
+    try:
+        return _from_json(text, name)
+    except ValueError:
+        return _parse_yaml(text, name)
+
+
+def parse_json(text: str, name: str) -> t.Any:
+    """What a text stands for that can be nothing but JSON.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises:
+        Refusal: it is not; the message gives line and column.
+    """
+    try:
+        return _from_json(text, name)
+    except ValueError as exc:
+        raise Refusal("%s is not JSON: %s" % (name, exc)) from exc
+
+
+def _from_json(text: str, name: str) -> t.Any:
     try:
         return json.loads(text, object_pairs_hook=_mapping)
     except RecursionError as exc:
         raise Refusal("%s is nested too deeply" % name) from exc
-    except ValueError as exc:
-        if name.endswith(".json"):
-            raise Refusal("%s is not JSON: %s" % (name, exc)) from exc
-    return _parse_yaml(text, name)
 
 
 def _parse_yaml(text: str, name: str) -> t.Any:

@@ -78,16 +78,27 @@ class _Module(AnsibleModule):
                 self.no_log_values.update(_endpoints.credentials_in(text))
 
 
-def run(argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = False) -> None:
+def run(
+    argument_spec: t.Mapping[str, t.Any],
+    task: t.Callable[..., t.Dict[str, t.Any]],
+    *,
+    keys_only: bool = False,
+    host_files: t.Optional[t.Callable[[AnsibleModule], t.Any]] = None,
+) -> None:
     """Run a module: the connection options are added to its own.
 
     Args:
+        task: a `Task`.
         keys_only: whether the task needs a client for keys and directories only.
+        host_files: for a task that writes a file of the host, what makes its argument `files`;
+            Ansible's options for files are added, too.
     """
     module = _Module(
         argument_spec=dict(_connection.ARGUMENT_SPEC, **argument_spec),
         supports_check_mode=True,
+        add_file_common_args=host_files is not None,
     )
+    extra = {} if host_files is None else {"files": host_files(module)}
     connected = []  # type: t.List[bool]
 
     def connect(**credentials: str) -> t.Any:
@@ -95,7 +106,7 @@ def run(argument_spec: t.Mapping[str, t.Any], task: Task, *, keys_only: bool = F
         return _connect(module, keys_only, **credentials)
 
     try:
-        report = task(module.params, connect, apply=not module.check_mode)
+        report = task(module.params, connect, apply=not module.check_mode, **extra)
     except _FAILURES as exc:
         _fail(module, exc, asked=bool(connected))
     else:

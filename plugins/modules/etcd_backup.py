@@ -14,13 +14,15 @@ description:
     the host, with a checksum. M(quorum.etcd.etcd_tree) with O(quorum.etcd.etcd_tree#module:src_format=backup)
     brings it back.
   - The directory is read with one quorum read, so the file holds what was there at one index of the store.
-  - The file is written under another name and renamed, so that there is never half a backup, and only
-    its owner may read it.
+  - The file is complete before it gets its name, so that there is never half a backup, and nothing is left of one
+    that was interrupted, where the host's file system can do that. If O(mode) does not say otherwise, only its
+    owner may read it.
   - Hidden keys, whose names start with an underscore, are in no listing of the server. They are saved if
     O(hidden) names them, each with a read of its own; there is no way to find out which ones there are.
   - What is no key is not saved. The users, roles and passwords of the v2 API are none; neither are the
     members of the cluster and the v3 store. The indexes that each key has had are not saved.
 extends_documentation_fragment:
+  - ansible.builtin.files
   - quorum.etcd.attributes
   - quorum.etcd.connection
 attributes:
@@ -32,7 +34,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - A file that holds the same is left alone. A key whose TTL was set anew in the meantime is
+      - A file that holds the same is left alone, but for its owner and mode. A key whose TTL was set anew in the meantime is
         another one, as it expires at another time.
 options:
   dest:
@@ -55,8 +57,13 @@ options:
   unless_same_as:
     description:
       - An earlier backup. If it holds the same as O(dest) would, O(dest) is not written, and nothing is
-        changed.
+        changed, its owner and mode included.
     type: path
+  mode:
+    description:
+      - The permissions of O(dest), as for M(ansible.builtin.copy), also if it holds the same already.
+      - If not set, those that O(dest) has, without any for its group and others; V(0600) for a new file.
+    type: raw
 notes:
   - Values of etcd v2 are text. What a client stored that is no valid UTF-8 comes out of the server
     changed, and is saved like that.
@@ -73,10 +80,11 @@ EXAMPLES = r"""
     dest: /var/backups/etcd/store.json
     hidden: [/_coreos.com, /app/_locks]
 
-- name: Save the keys of an application
+- name: Save the keys of an application, for its group to read
   quorum.etcd.etcd_backup:
     path: /app
     dest: /var/backups/etcd/app.json
+    mode: '0640'
 
 - name: Bring them back, and remove what has come since
   quorum.etcd.etcd_tree:
@@ -162,6 +170,7 @@ error_code:
   returned: failure, where it has a name
 """
 
+from ansible_collections.quorum.etcd.plugins.module_utils._host_files import HostFiles
 from ansible_collections.quorum.etcd.plugins.module_utils._module import run
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.backup import save_tree
 
@@ -170,11 +179,12 @@ ARGUMENT_SPEC = {
     "path": {"type": "str", "default": "/"},
     "hidden": {"type": "list", "elements": "str", "default": []},
     "unless_same_as": {"type": "path"},
+    "mode": {"type": "raw"},
 }
 
 
 def main() -> None:
-    run(ARGUMENT_SPEC, save_tree, keys_only=True)
+    run(ARGUMENT_SPEC, save_tree, keys_only=True, host_files=HostFiles)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ def with_tree_on_host(action: t.Any, arguments: t.Mapping[str, t.Any]) -> t.Dict
     if (src is None) == (tree is None) or (src is not None and on_host):
         # Nothing to bring; what is wrong with it, if anything, is for the module to say.
         return dict(arguments)
-    tree = _documents.with_text_names(tree) if src is None else _read(action, str(src))
+    is_backup = arguments.get("src_format") == "backup"
+    parse = _documents.parse_json if is_backup else _documents.parse
+    tree = _documents.with_text_names(tree) if src is None else _read(action, str(src), parse)
     text = json.dumps(tree, default=_decrypted)
     if len(text) <= INLINE:
         return {**arguments, "src": None, "tree": tree}
@@ -87,7 +89,7 @@ def _is_on_host(remote_src: t.Any) -> bool:
     return found
 
 
-def _read(action: t.Any, name: str) -> t.Any:
+def _read(action: t.Any, name: str, parse: t.Callable[[str, str], t.Any]) -> t.Any:
     try:
         found = action._find_needle("files", name)
     except AnsibleError as exc:
@@ -109,7 +111,7 @@ def _read(action: t.Any, name: str) -> t.Any:
         raise Refusal(f"{name} cannot be read: {exc.strerror}") from exc
     finally:
         action._loader.cleanup_tmp_file(path)
-    tree = _documents.parse(text, name)
+    tree = parse(text, name)
     if tree is None:
         raise Refusal(f"{name} is empty; write {{}} for a tree without keys")
     return tree

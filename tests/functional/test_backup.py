@@ -16,6 +16,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._tasks.backup import s
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Permissions
 from harness import Cluster
+from host_files import PlainFiles
 from options import left_out
 
 UNSET = left_out("etcd_tree")
@@ -33,7 +34,7 @@ VALUES = {
 def save(client: Client, path: str, dest: Path, **options: t.Any) -> t.Dict[str, t.Any]:
     """Run the task."""
     wished = dict(left_out("etcd_backup"), dest=str(dest), path=path, **options)
-    return save_tree(wished, lambda: client, apply=True)
+    return save_tree(wished, lambda: client, apply=True, files=PlainFiles())
 
 
 def restore(client: Client, path: str, src: Path, **options: t.Any) -> t.Dict[str, t.Any]:

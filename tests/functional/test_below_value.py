@@ -17,6 +17,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._tasks.key import mana
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.wait import wait_for_key
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
+from host_files import PlainFiles
 from options import left_out
 
 TASKS = {
@@ -159,8 +160,8 @@ def test_backup(client: Client, key: str, index: t.Callable[[], int], tmp_path: 
     """A directory there does not exist; a hidden key there is one that is missing."""
     wished = dict(left_out("etcd_backup"), path=key + "/f/x", dest=str(tmp_path / "b.json"))
     with pytest.raises(Refusal) as caught:
-        save_tree(wished, lambda: client, apply=True)
+        save_tree(wished, lambda: client, apply=True, files=PlainFiles())
     assert "does not exist" in str(caught.value)
     wished.update(path=key, hidden=[key + "/f/_x"])
-    (warning,) = save_tree(wished, lambda: client, apply=True)["warnings"]
+    (warning,) = save_tree(wished, lambda: client, apply=True, files=PlainFiles())["warnings"]
     assert key + "/f/_x does not exist" in warning

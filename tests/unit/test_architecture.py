@@ -56,6 +56,7 @@ LEVELS = [
         "module_utils/_discovery.py",
         "module_utils/_apply.py",
         "module_utils/_backups.py",
+        "module_utils/_host_files.py",
         "module_utils/_api/*.py",
     ],
     [
@@ -158,7 +159,15 @@ def test_imports_point_downwards():
         ("requests", ["module_utils/_deps.py"]),
         ("urllib3", ["module_utils/_deps.py"]),
         ("dns", ["module_utils/_deps.py"]),
-        ("os", ["module_utils/_files.py", "module_utils/_module.py", "plugin_utils/_lookup.py"]),
+        (
+            "os",
+            [
+                "module_utils/_files.py",
+                "module_utils/_host_files.py",
+                "module_utils/_module.py",
+                "plugin_utils/_lookup.py",
+            ],
+        ),
         ("yaml", ["module_utils/_deps.py"]),
         ("six", []),
     ],

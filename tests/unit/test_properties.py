@@ -11,6 +11,7 @@ QUORUM_ETCD_EXAMPLES to how many each test is to try.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -339,6 +340,9 @@ OPERATIONS = {
     "auth_enabled": lambda client: client.auth_enabled(),
 }
 
+save_tree = functools.partial(backup.save_tree, files=None)
+"""Which writes no file where there is no folder for it."""
+
 PERMISSIONS = {"read": ["/a"], "write": [], "read_write": []}
 
 #: What modules do: the function, the module, its options, and whether it is to write.
@@ -381,7 +385,7 @@ TASKS = {
         {"key": "/a", "wait_timeout": 5.0, "condition": "changed"},
         True,
     ),
-    "backup": (backup.save_tree, etcd_backup, {"dest": "/nowhere/backup"}, False),
+    "backup": (save_tree, etcd_backup, {"dest": "/nowhere/backup"}, False),
 }
 KEEPS_TIME = (member.manage_member, wait.wait_for_key)
 

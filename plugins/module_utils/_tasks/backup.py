@@ -23,14 +23,29 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeySta
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 
 
+class HostFiles(t.Protocol):
+    """How files of the host are written, with the owner and mode that the task wants."""
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file, whole or not at all."""
+
+    def set_attributes(self, name: str) -> bool:
+        """Give a file its owner and mode; whether it had others."""
+
+
 def save_tree(
-    options: t.Mapping[str, t.Any], connect: t.Callable[[], t.Any], *, apply: bool
+    options: t.Mapping[str, t.Any],
+    connect: t.Callable[[], t.Any],
+    *,
+    apply: bool,
+    files: HostFiles,
 ) -> t.Dict[str, t.Any]:
     """Save a directory to a file, unless a file holds the same already.
 
     Args:
         connect: makes the client; called once the options have been found right.
         apply: False to find out only.
+        files: does nothing where `apply` is False but find out.
 
     Raises:
         Refusal: there is no such directory, or the file cannot be written.
@@ -70,9 +85,10 @@ def save_tree(
     for name in filter(None, (dest, options["unless_same_as"])):
         earlier = _earlier(name)
         if earlier is not None and _backups.same(earlier, backup):
-            return dict(_report(earlier, name), changed=False, warnings=warnings)
+            changed = name == dest and files.set_attributes(dest)
+            return dict(_report(earlier, name), changed=changed, warnings=warnings)
     if apply:
-        _files.write_private(dest, _backups.text(_backups.document(backup)))
+        files.write(dest, _backups.text(_backups.document(backup)))
     return dict(_report(backup, dest), changed=True, warnings=warnings)
 
 
@@ -113,7 +129,7 @@ def _states(result: t.Optional[EtcdResult]) -> t.Dict[str, KeyState]:
 def _earlier(name: str) -> t.Optional[_backups.Backup]:
     """The backup in a file; None if it holds none, or is not there."""
     try:
-        return _backups.checked(_documents.parse(_files.read_text(name), name))
+        return _backups.checked(_documents.parse_json(_files.read_text(name), name))
     except Refusal:
         return None
 

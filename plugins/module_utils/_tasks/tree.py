@@ -120,7 +120,9 @@ def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
         return _documents.with_text_names(options["tree"])
     if options["tree"] is not None:
         raise Refusal("tree and src exclude each other; give the mapping or the file")
-    tree = _documents.parse(_files.read_text(name), name)
+    is_backup = options["src_format"] == "backup"
+    parse = _documents.parse_json if is_backup else _documents.parse
+    tree = parse(_files.read_text(name), name)
     if tree is None:
         raise Refusal("%s is empty; write {} for a tree without keys" % name)
     return tree

@@ -24,3 +24,9 @@ def module_arguments(**arguments):
     with mock.patch.object(basic, "_ANSIBLE_ARGS", text):
         with mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True):
             yield
+
+
+def file_module(*, check_mode=False, **options):
+    """A module with these of Ansible's options for files."""
+    with module_arguments(_ansible_check_mode=check_mode, **options):
+        return basic.AnsibleModule({}, supports_check_mode=True, add_file_common_args=True)

@@ -109,6 +109,66 @@ def test_what_is_refused(change, says):
     assert says in str(caught.value)
 
 
+def with_checksum(document):
+    """As somebody makes it who changes a backup and its checksum."""
+    rest = {name: value for name, value in document.items() if name != "checksum"}
+    return dict(rest, checksum=_backups._checksum(rest))
+
+
+DAMAGED = [
+    ("cluster_id", 5, "cluster_id"),
+    ("etcd_index", "5", "etcd_index"),
+    ("etcd_index", True, "etcd_index"),
+    ("saved_at", None, "saved_at"),
+    ("path", None, "path"),
+    ("path", "relative", "path is not a key"),
+    ("path", "/a/../b", "path is not a key"),
+    ("hidden", None, "hidden"),
+    ("hidden", {}, "hidden"),
+    ("hidden", [5], "hidden is not a list of keys"),
+    ("nodes", None, "nodes"),
+    ("nodes", [], "nodes"),
+    ("nodes", {"a": {"value": "x"}}, '"a" is not a key or a directory'),
+    ("nodes", {"/a/": {"value": "x"}}, '"/a/" is not a key'),
+    ("nodes", {"/a//b": {"value": "x"}}, "is not a key"),
+    ("nodes", {"/\udc80": {"value": "x"}}, "is not a key"),
+    *(
+        ("nodes", {"/a": node}, '"/a" is not a key or a directory')
+        for node in (
+            None,
+            [],
+            "x",
+            {},
+            {"value": 5},
+            {"value": None},
+            {"dir": False},
+            {"dir": 1},
+            {"dir": True, "value": "x"},
+            {"value": "x", "ttl": 0, "expiration": "then"},
+            {"value": "x", "ttl": "5", "expiration": "then"},
+            {"value": "x", "ttl": True, "expiration": "then"},
+            {"value": "x", "ttl": 10**30, "expiration": "then"},
+            {"value": "x", "ttl": 5},
+            {"value": "x", "ttl": 5, "expiration": 5},
+            {"value": "x", "expiration": "then"},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("name, value, says", DAMAGED)
+def test_what_is_damaged_though_its_checksum_fits(name, value, says):
+    whole = json.loads(_backups.text(_backups.document(BACKUP)))
+    assert _backups.checked(with_checksum(whole)) == BACKUP
+    with pytest.raises(Refusal) as caught:
+        _backups.checked(with_checksum({**whole, name: value}))
+    assert "the backup is damaged, though its checksum fits: " in str(caught.value)
+    assert says in str(caught.value)
+    without = {key: one for key, one in whole.items() if key != name}
+    with pytest.raises(Refusal, match="%s is missing" % name):
+        _backups.checked(with_checksum(without))
+
+
 @pytest.mark.parametrize("document", [None, [], "text", 1])
 def test_what_is_no_document(document):
     with pytest.raises(Refusal, match="this is no backup"):

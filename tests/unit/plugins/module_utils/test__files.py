@@ -4,47 +4,101 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _files
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
 
 
-def test_what_is_written_is_read(tmp_path):
+@pytest.fixture(name="kind", params=["nameless", "named", "no proc"])
+def fixture_kind(request, monkeypatch):
+    """With a file system that knows files without a name, and without."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE")
+    elif request.param == "no proc":
+        real = os.link
+
+        def link(src, *args, **options):
+            return real(src.replace("/proc/", "/no-proc/"), *args, **options)
+
+        monkeypatch.setattr(os, "link", link)
+    return request.param
+
+
+def test_a_file_is_private_and_beside_the_other_one(tmp_path, kind):
     path = tmp_path / "a file"
-    _files.write_private(str(path), "ä\n€\n")
-    assert path.read_bytes() == "ä\n€\n".encode()
+    with _files.written_aside(str(path), "ä\n€\n") as name:
+        (found,) = tmp_path.iterdir()
+        assert (str(found), found.name[:8]) == (name, ".a file.")
+        assert found.read_bytes() == "ä\n€\n".encode()
+        assert stat.S_IMODE(found.stat().st_mode) == 0o600
+        assert not path.exists()
+        os.replace(name, path)
     assert _files.read_text(str(path)) == "ä\n€\n"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["a file"]
 
 
-def test_a_file_that_is_there_is_replaced(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old", encoding="utf-8")
-    path.chmod(0o644)
-    with path.open(encoding="utf-8") as still_open:
-        _files.write_private(str(path), "new")
-        assert still_open.read() == "old"
-    assert path.read_text(encoding="utf-8") == "new"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+@pytest.mark.parametrize("exc", [OSError(5, "broken"), KeyboardInterrupt(), SystemExit(1)])
+def test_what_is_not_renamed_is_removed(tmp_path, kind, exc):
+    with pytest.raises(type(exc)):
+        with _files.written_aside(str(tmp_path / "file"), "text"):
+            raise exc
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_without_a_folder(tmp_path, monkeypatch):
+@pytest.mark.parametrize("exc", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_what_is_interrupted_before_it_is_complete_leaves_nothing(tmp_path, monkeypatch, kind, exc):
+    def fsync(handle):
+        raise exc
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises((Refusal, KeyboardInterrupt)) as caught:
+        with _files.written_aside(str(tmp_path / "file"), "text"):
+            raise AssertionError("it is not complete")
+    assert list(tmp_path.iterdir()) == []
+    if isinstance(exc, OSError):
+        assert "file cannot be written: No space left" in str(caught.value)
+
+
+KILLED = """
+import os, signal, sys
+from ansible_collections.quorum.etcd.plugins.module_utils import _files
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+with _files.written_aside(sys.argv[1], "text"):
+    pass
+"""
+
+
+def test_nothing_is_left_of_a_process_that_is_killed(tmp_path):
+    probe = os.open(str(tmp_path), os.O_TMPFILE | os.O_WRONLY)  # this file system knows them
+    os.close(probe)
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "file")],
+        env=dict(os.environ, PYTHONPATH=path),
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_without_a_folder(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
-    _files.write_private("file", "text")
+    with _files.written_aside("file", "text") as name:
+        os.replace(name, "file")
+    _files.flush_folder("file")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "text"
 
 
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
-    folder = tmp_path / "folder"
-    (folder / "in it").mkdir(parents=True)
-    with pytest.raises(Refusal, match="folder cannot be written: Is a directory"):
-        _files.write_private(str(folder), "text")
-    assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+def test_a_folder_that_is_not_there(tmp_path, kind):
     with pytest.raises(Refusal, match="cannot be written: No such file or directory"):
-        _files.write_private(str(tmp_path / "nowhere" / "file"), "text")
+        with _files.written_aside(str(tmp_path / "nowhere" / "file"), "text"):
+            raise AssertionError("it is not written")
 
 
 def test_what_cannot_be_read(tmp_path):

@@ -4,10 +4,19 @@
 
 from __future__ import annotations
 
+import stat
+
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _backups, _documents, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import (
+    _backups,
+    _deps,
+    _documents,
+    errors,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils._host_files import HostFiles
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.backup import save_tree
+from ansible_collections.quorum.etcd.tests.unit.fakes.arguments import file_module
 from ansible_collections.quorum.etcd.tests.unit.fakes.store import FakeStore
 
 
@@ -24,14 +33,15 @@ def fixture_store():
 def fixture_save(store, tmp_path):
     """Runs the task in a folder."""
 
-    def save(dest="backup", *, apply=True, unless_same_as=None, path="/t", hidden=()):
-        options = {
+    def save(dest="backup", *, apply=True, unless_same_as=None, path="/t", hidden=(), **options):
+        wished = {
             "dest": str(tmp_path / dest),
             "path": path,
             "hidden": list(hidden),
             "unless_same_as": unless_same_as and str(tmp_path / unless_same_as),
         }
-        return save_tree(options, lambda: store, apply=apply)
+        files = HostFiles(file_module(check_mode=not apply, **options))
+        return save_tree(wished, lambda: store, apply=apply, files=files)
 
     return save
 
@@ -79,6 +89,47 @@ def test_a_file_that_holds_the_same_is_left(save, store, tmp_path, apply):
     assert (later["changed"], later["dest"]) == (False, str(tmp_path / "backup"))
     assert [one.name for one in tmp_path.iterdir()] == ["backup"]
     assert (tmp_path / "backup").stat().st_ino == was
+
+
+@pytest.mark.parametrize("apply", [True, False])
+@pytest.mark.parametrize(
+    "had, options, has",
+    [
+        (0o644, {}, 0o600),
+        (0o444, {}, 0o400),
+        (0o600, {"mode": "0640"}, 0o640),
+        (0o644, {"mode": "u=rw,go="}, 0o600),
+    ],
+)
+def test_a_file_that_holds_the_same_gets_its_mode(save, tmp_path, apply, had, options, has):
+    save()
+    backup = tmp_path / "backup"
+    backup.chmod(had)
+    was = backup.stat().st_ino
+    again = save(apply=apply, **options)
+    assert again["changed"]
+    assert stat.S_IMODE(backup.stat().st_mode) == (has if apply else had)
+    assert backup.stat().st_ino == was
+    if apply:
+        assert not save(**options)["changed"]
+
+
+def test_an_earlier_backup_keeps_its_mode(save, tmp_path):
+    save()
+    (tmp_path / "backup").chmod(0o644)
+    assert not save("later", unless_same_as="backup")["changed"]
+    assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o644
+
+
+def test_a_damaged_earlier_backup_does_not_need_pyyaml(save, tmp_path, monkeypatch):
+    def missing():
+        raise _deps.MissingLibrary("PyYAML", "")
+
+    monkeypatch.setattr(_deps, "load_yaml", missing)
+    for content in ("cut off {", "a: yaml", ""):
+        (tmp_path / "backup").write_text(content, encoding="utf-8")
+        assert save(unless_same_as="backup")["changed"]
+    assert read(tmp_path / "backup").path == "/t"
 
 
 def test_a_change_is_saved(save, store, tmp_path):
