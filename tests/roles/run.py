@@ -39,6 +39,7 @@ from guide import guide
 from harness.binaries import Binary, find
 from harness.namespaces import Bridge, NoNamespaces
 from hosts import Host, LoopbackHost
+from hostile import hostile
 from load import check_all_there
 from play import Cluster, Wrong
 from redhat import redhat
@@ -259,6 +260,7 @@ _PARTS = {
     "loopback": _short,
     "guide": guide,
     "refusals": _refusals,
+    "hostile": hostile,
     "settings": settings,
     "discovery": discovery,
     "systemd": systemd,
