@@ -2,10 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part `hostile`: names and files by which somebody else would become root."""
+"""The part `hostile`: names, links and files by which somebody else would become root."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -23,11 +25,13 @@ from checks import (
 )
 from harness.binaries import Binary
 from hosts import Host
-from play import Cluster, Wrong
+from play import HERE, Cluster, Wrong
 
+_ROLE = HERE.parents[1] / "roles" / "server"
 _LAUNCHER = "/etc/etcd/etcd-process"
 _PWNED = "/srv/pwned"
 _BAD_NAME = f"x$(id >{_PWNED})"
+_SECRET = "what only root may read"
 
 _PLAIN = "it has to begin with a letter, a digit or an underscore"
 _ABSOLUTE = "it has to be an absolute path of letters"
@@ -83,6 +87,10 @@ def hostile(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
         one.must("server")
         check_members(one, 1)
     _read_the_environment_as_data(one)
+    _take_over_a_log_of_root(one)
+    _refuse_a_link_for_a_log(one)
+    _refuse_a_link_for_data(Cluster([spaces[3]], work, variables))
+    _stay_away_from_others_folders(spaces[4])
 
 
 def _refuse_settings(hosts: list[Host], work: Path, variables: dict[str, object]) -> None:
@@ -160,3 +168,99 @@ def _until(host: Host, program: str, word: str) -> str:
     while word not in (found := host.run("sh", "-c", program)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
+
+
+def _take_over_a_log_of_root(cluster: Cluster) -> None:
+    (host,) = cluster.hosts
+    with step("a log that root once opened is moved out of the way"):
+        host.run(_LAUNCHER, "stop")
+        host.run("chown", "root:root", host.log)
+        host.run("chmod", "600", host.log)
+        host.run(_LAUNCHER, "start")
+        found = host.run("stat", "-c", "%U", host.log, f"{host.log}.old").split()
+        if found != ["etcd", "root"]:
+            raise Wrong(f"the log and the old one belong to {found}")
+
+
+def _refuse_a_link_for_a_log(cluster: Cluster) -> None:
+    (host,) = cluster.hosts
+    with step("a link in the place of the log: root makes no file, and shows none"):
+        host.run(_LAUNCHER, "stop")
+        host.run("sh", "-c", f"echo '{_SECRET}' >/srv/secret && chmod 600 /srv/secret")
+        for target in (_PWNED, "/srv/secret"):
+            _as_etcd(host, "ln", "-sf", target, host.log)
+            broken = {
+                "etcd_server_settings": {"max-txn-ops": "none"},
+                "etcd_server_start_timeout": 4,
+            }
+            outcome = cluster.run("server", extra=broken)
+            if exists(host, _PWNED):
+                raise Wrong("root made a file where a link led")
+            if _SECRET in outcome.output:
+                raise Wrong("the play shows a file that only root may read")
+            if host.run("cat", "/srv/secret").strip() != _SECRET:
+                raise Wrong("something was written where a link led")
+            check_refused(outcome, "cannot create|Permission denied")
+            if _SECRET in _said(host, _LAUNCHER, "log", "20"):
+                raise Wrong("the log of etcd-process is a file that only root may read")
+        _as_etcd(host, "rm", host.log)
+
+
+def _refuse_a_link_for_data(cluster: Cluster) -> None:
+    (host,) = cluster.hosts
+    with step("a link in the place of the data: what it leads to stays root's"):
+        host.run("mkdir", "/srv/victim")
+        host.run("chown", "etcd:etcd", "/var/lib/etcd")
+        _as_etcd(host, "ln", "-s", "/srv/victim", f"/var/lib/etcd/{host.name}")
+        outcome = cluster.run("server")
+        if (found := host.run("stat", "-c", "%U %a", "/srv/victim").strip()) != "root 755":
+            raise Wrong(f"what the link leads to is {found} now")
+        check_refused(outcome, "belongs to root, in a folder that others than root can write to")
+    with step("a link of root's own is followed"):
+        host.run("rm", f"/var/lib/etcd/{host.name}")
+        host.run("ln", "-s", "/srv/data", "/var/lib/mine")
+        host.run("mkdir", "/srv/data")
+        cluster.variables = {**cluster.variables, "etcd_server_data_dir": "/var/lib/mine/a/b"}
+        cluster.must("server")
+        check_members(cluster, 1)
+        found = host.run("stat", "-c", "%U %a", "/srv/data/a", "/srv/data/a/b").splitlines()
+        if found != ["root 755", "etcd 700"]:
+            raise Wrong(f"the folders of the data are {found}")
+
+
+def _stay_away_from_others_folders(host: Host) -> None:
+    """Data is set aside and removed as etcd's user, where that user can change what is above it."""
+    shutil.copy(_ROLE / "files" / "quorum-etcd-folder", host.root / "srv" / "folder")
+    host.run("chown", "etcd:etcd", "/var/lib/etcd")
+    host.run("mkdir", "-p", "/srv/victim/member")
+    _as_etcd(host, "ln", "-s", "/srv/victim", "/var/lib/etcd/a")
+    path = "/var/lib/etcd/a/member"
+    with step("root neither renames nor removes what a link of somebody else leads to"):
+        for words in (("rename", path, f"{path}.1"), ("remove", path)):
+            said = _said(host, "/srv/folder", words[0], "etcd", "etcd", *words[1:])
+            if not exists(host, "/srv/victim/member") or "Permission denied" not in said:
+                raise Wrong(f"{words[0]} went where the link led: {said!r}")
+        said = _said(host, "/srv/folder", "guard", "etcd", "etcd", "/var/lib/etcd/conf")
+        if "others than root can change what is above /var/lib/etcd/conf" not in said:
+            raise Wrong(f"root would keep its configuration in a folder of others: {said!r}")
+    with step("what is etcd's own is renamed and removed, and nothing is moved into what is there"):
+        _as_etcd(host, "mkdir", "/var/lib/etcd/node", "/var/lib/etcd/node.1")
+        words = ("/srv/folder", "rename", "etcd", "etcd", "/var/lib/etcd/node")
+        if "still there" not in _said(host, *words, "/var/lib/etcd/node.1"):
+            raise Wrong("a folder was moved onto, or into, one that was there")
+        host.run(*words, "/var/lib/etcd/node.2")
+        host.run("/srv/folder", "remove", "etcd", "etcd", "/var/lib/etcd/node.1")
+        if (found := host.run("ls", "/var/lib/etcd").split()) != ["a", "node.2"]:
+            raise Wrong(f"there are {found}")
+
+
+def _as_etcd(host: Host, *command: str) -> None:
+    host.run("setpriv", "--reuid=etcd", "--regid=etcd", "--init-groups", "--", *command)
+
+
+def _said(host: Host, *command: str) -> str:
+    """What a command prints that may fail."""
+    try:
+        return host.run(*command)
+    except subprocess.CalledProcessError as exc:
+        return f"{exc.stdout}{exc.stderr}"
