@@ -108,7 +108,7 @@ EXAMPLES = r"""
   quorum.etcd.etcd_wait:
     key: /app/version
     condition: matches
-    value: ^[2-9]\.
+    value: ^([2-9]|[1-9][0-9]+)\.
 
 - name: Ask an application to read its configuration
   quorum.etcd.etcd_key:

@@ -285,3 +285,14 @@ def test_a_module_names_failures_that_there_are(name):
 def test_what_can_be_gathered_is_what_the_module_offers():
     spec = load("etcd_info")[2]
     assert sorted(spec["gather"]["choices"]) == sorted(info.SUBSETS)
+
+
+def test_the_guide_lists_the_variables_of_the_playbook():
+    playbook = (ROOT / "playbooks" / "restore.yml").read_text(encoding="utf-8")
+    guide = (ROOT / "docs/docsite/rst/roles_guide.rst").read_text(encoding="utf-8")
+    used = set(re.findall(r"\betcd_restore_\w+", playbook)) - {"etcd_restore_result"}
+    listed = re.findall(r"``(etcd_restore_\w+)``", guide)
+    assert sorted(listed) == sorted(used)
+    defaults = dict(re.findall(r"(etcd_restore_\w+) \| default\('?(.*?)'?[,)]", playbook))
+    rows = dict(re.findall(r"\* - ``(\w+)``\n     - ``(.*)``\n", guide))
+    assert rows == {name: one for name, one in defaults.items() if one not in ("", "omit")}
