@@ -137,6 +137,13 @@ def test_what_is_no_boolean_is_refused(run, remote_src):
     assert action.executed == []
 
 
+def test_a_damaged_backup_is_not_taken_for_yaml(run):
+    result, action = run({"src": "t", "src_format": "backup"}, {"t": "a: yaml"})
+    assert result["failed"]
+    assert result["msg"].startswith("t is not JSON")
+    assert action.executed == []
+
+
 def test_a_decrypted_copy_of_a_file_is_removed(run):
     action = run({"src": "t"}, {"t": VaultLib(SECRETS).encrypt("a: x")}, secrets=SECRETS)[1]
     assert action._loader._tempfiles == set()

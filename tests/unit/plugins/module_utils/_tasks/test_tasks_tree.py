@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _backups, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _backups, _deps, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
@@ -353,3 +353,21 @@ def test_a_failure_part_way_does_not_warn():
     refused = raising(errors.EtcdUnauthorized("no"))
     task = Task(BACKUP, faults=[refused], src_format="backup", has={"/t/b": "2"})
     assert "warnings" not in task.fail().report
+
+
+def test_what_stopped_it_part_way_is_the_cause():
+    refused = raising(errors.EtcdUnauthorized("no"))
+    caught = Task(FOUR, faults=[refused]).fail()
+    assert isinstance(caught.__cause__, errors.EtcdUnauthorized)
+
+
+def test_a_damaged_backup_is_no_yaml_and_needs_no_pyyaml(tmp_path, monkeypatch):
+    def missing():
+        raise _deps.MissingLibrary("PyYAML", "")
+
+    monkeypatch.setattr(_deps, "load_yaml", missing)
+    for content in ("{cut off", "a: yaml"):
+        (tmp_path / "backup").write_text(content, encoding="utf-8")
+        task = Task(src=str(tmp_path / "backup"), src_format="backup")
+        with pytest.raises(Refusal, match="backup is not JSON"):
+            task.run()
