@@ -80,7 +80,8 @@ options:
     default: true
   username:
     description:
-      - User of the v2 access control, for basic authentication.
+      - User of the v2 access control, for basic authentication with the endpoints that are configured
+        or discovered. Other members that a task asks for their health or version are asked without.
       - User and password come from the same source. If neither is set, the first of these of which the
         environment has one counts. E(ANSIBLE_ETCD_USERNAME) and E(ANSIBLE_ETCD_PASSWORD);
         E(ETCDCTL_USER) (C(user), or C(user:password)) or E(ETCDCTL_USERNAME), and

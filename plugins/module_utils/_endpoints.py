@@ -80,6 +80,14 @@ def parse(text: t.Any, *, port: int = 2379, protocol: str = "http") -> Endpoint:
     return Endpoint(scheme, host, _port(port if port_text is None else port_text, text))
 
 
+def parse_url(text: t.Any) -> t.Optional[Endpoint]:
+    """The endpoint of a URL that a member advertises; None where it is no http or https one."""
+    try:
+        return parse(text) if isinstance(text, str) and "://" in text else None
+    except ClientException:
+        return None
+
+
 def parse_all(
     texts: t.Iterable[t.Any], *, port: int = 2379, protocol: str = "http"
 ) -> t.Tuple[Endpoint, ...]:

@@ -31,8 +31,23 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
 #: Bytes to read or write before the clock is looked at again.
 _PIECE = 1 << 16
 
-#: How an endpoint is reached, and the headers of every request to it.
-_Way = t.Tuple[_lines.Line, str]
+
+class _Way(t.NamedTuple):
+    """How an endpoint is reached, and the headers of the requests to it.
+
+    Attributes:
+        head: with credentials, if there are any.
+        anonymous_head: the same without.
+    """
+
+    line: _lines.Line
+    head: str
+    anonymous_head: str
+
+    def message(self, request: Request) -> bytes:
+        """The request as it is sent."""
+        head = self.anonymous_head if request.anonymous else self.head
+        return _messages.request_bytes(self.line.base, head, request)
 
 
 class Http:
@@ -59,11 +74,11 @@ class Http:
         self._use_proxy = use_proxy
         self._clock = clock
         self._headers = {"User-Agent": "quorum.etcd", "Accept-Encoding": "identity"}
-        if authorization is not None:
-            self._headers["Authorization"] = authorization
+        self._authorization = authorization
         self._connections = connections
         self._adapter = None  # type: t.Any
         self._ways = {}  # type: t.Dict[Endpoint, _Way]
+        self._opening = threading.Lock()
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         """Send the request once and return the answer, whatever its status.
@@ -74,7 +89,7 @@ class Http:
             MissingLibrary: requests is needed and not installed.
         """
         way = self._way(endpoint)
-        line = way[0]
+        line = way.line
         connection = line.take()
         if connection is not None and request.fresh_connection:
             # Replaced, so that there are no more of them for it.
@@ -94,7 +109,7 @@ class Http:
             None if no connection to this endpoint is open, or the one that was has broken.
         """
         way = self._ways.get(endpoint)
-        connection = None if way is None else way[0].take()
+        connection = None if way is None else way.line.take()
         if way is None or connection is None:
             return None
         try:
@@ -121,7 +136,8 @@ class Http:
         # Imported here because few tasks need it, and each one pays for what is imported.
         from ansible_collections.quorum.etcd.plugins.module_utils import _streams
 
-        line, head = self._way(endpoint)
+        way = self._way(endpoint)
+        line = way.line
         held = {}  # type: t.Dict[t.Any, t.Any]
         sockets = []  # type: t.List[t.Tuple[t.Any, bool]]
         for connection, first in _connected(line, connections, patience.connect):
@@ -143,8 +159,7 @@ class Http:
             renew=renew,
         )
         messages = (
-            (mark, _messages.request_bytes(line.base, head, request), request.fresh_connection)
-            for mark, request in requests
+            (mark, way.message(request), request.fresh_connection) for mark, request in requests
         )
         for mark, ending in streams.exchange(messages):
             if isinstance(ending, _streams.Lost):
@@ -161,8 +176,8 @@ class Http:
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        for line, unused in self._ways.values():
-            line.close()
+        for way in self._ways.values():
+            way.line.close()
         self._ways.clear()
 
     def _send(
@@ -174,22 +189,32 @@ class Http:
         request: Request,
         patience: Patience,
     ) -> "Exchange":
-        line, head = way
-        exchange = Exchange(line, connection, endpoint, request, patience, self._clock, first=first)
-        exchange.send(_messages.request_bytes(line.base, head, request))
+        exchange = Exchange(
+            way.line, connection, endpoint, request, patience, self._clock, first=first
+        )
+        exchange.send(way.message(request))
         return exchange
 
     def _way(self, endpoint: Endpoint) -> _Way:
         way = self._ways.get(endpoint)
         if way is None:
-            line = self._open(endpoint)
-            host = endpoint.host.partition("%")[0]
-            host = "[%s]" % host if ":" in host else host
-            headers = dict({"Host": "%s:%d" % (host, endpoint.port)}, **self._headers)
-            headers.update(line.headers)
-            way = (line, _messages.head_lines(headers))
-            self._ways[endpoint] = way
+            # Threads that come at the same time share the connections of one line.
+            with self._opening:
+                way = self._ways.get(endpoint)
+                if way is None:
+                    way = self._ways[endpoint] = self._new_way(endpoint)
         return way
+
+    def _new_way(self, endpoint: Endpoint) -> _Way:
+        line = self._open(endpoint)
+        host = endpoint.host.partition("%")[0]
+        host = "[%s]" % host if ":" in host else host
+        headers = dict({"Host": "%s:%d" % (host, endpoint.port)}, **self._headers)
+        headers.update(line.headers)
+        anonymous = _messages.head_lines(headers)
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization
+        return _Way(line, _messages.head_lines(headers), anonymous)
 
     def _open(self, endpoint: Endpoint) -> _lines.Line:
         if endpoint.scheme == "http" and not self._use_proxy:

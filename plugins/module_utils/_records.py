@@ -25,6 +25,16 @@ class Member(t.NamedTuple):
         """Whether it ever joined: a member that was added and never started has no name."""
         return bool(self.name)
 
+    @classmethod
+    def from_body(cls, raw: t.Mapping[str, t.Any]) -> "Member":
+        """The member that an answer shows (its types have been checked by `_shapes`)."""
+        return cls(
+            id=raw.get("id", ""),
+            name=raw.get("name") or "",
+            peer_urls=tuple(raw.get("peerURLs") or ()),
+            client_urls=tuple(raw.get("clientURLs") or ()),
+        )
+
 
 class Permissions(t.NamedTuple):
     """Patterns of keys that may be read and written: a key, or a prefix that ends in ``*``."""
@@ -51,9 +61,12 @@ class Survey(t.NamedTuple):
     """What one endpoint says of itself; None for what it did not say or was not asked.
 
     Attributes:
+        endpoint: its URL; "" for a member that has none that can be asked.
         reachable: whether it answered anything.
         reason: why it is not reachable, or not healthy.
-        latency: seconds until it had told its version.
+        latency: seconds from sending a request over an open connection to the end of its answer:
+            the least of those that were measured. The answer on its health is not among them,
+            because the server waits for the cluster to give it.
         v2_served: whether it serves the v2 API.
         member_id, name: of the member that it is.
         leader_id: of the member that leads, as far as this one knows.

@@ -20,6 +20,7 @@ import threading
 import time
 import typing as t
 from collections import deque
+from dataclasses import replace
 
 from ansible_collections.quorum.etcd.plugins.module_utils import (
     _deps,
@@ -50,6 +51,10 @@ Outcome = t.Union[
     errors.ClientException,
     _deps.MissingLibrary,
 ]
+
+#: An outcome, and the seconds from sending the request to the end of its answer; None where the
+#: connection was not open before.
+Timed = t.Tuple[Outcome, t.Optional[float]]
 
 
 class AwaitsAnswer(t.Protocol):
@@ -162,37 +167,68 @@ class Transport:
         return self._carry(request, self._pool(), began)
 
     def send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
-        """Send the request to this endpoint and no other."""
-        return self._carry(request, Pool([endpoint]), self._clock())
+        """Send the request to this endpoint and no other; see `admit` for the credentials."""
+        began = self._clock()
+        return self._carry(self.admit(endpoint, request), Pool([endpoint]), began)
 
-    def send_once_each(
-        self, requests: t.Sequence[t.Tuple[Endpoint, Request]]
-    ) -> t.List[t.Tuple[Outcome, float]]:
-        """Send each request to its endpoint once, all at the same time.
+    def admit(self, endpoint: Endpoint, request: Request) -> Request:
+        """The request, without credentials unless the endpoint is one of this cluster's own.
+
+        Its own are those that were configured or discovered. A URL that a member list names may
+        belong to anybody.
+        """
+        return request if endpoint in self.endpoints() else replace(request, anonymous=True)
+
+    def send_in_turn(
+        self, batches: t.Sequence[t.Tuple[Endpoint, t.Sequence[Request]]]
+    ) -> t.List[t.List[Timed]]:
+        """Send requests to each endpoint, one after the other over one connection to it.
+
+        All endpoints are asked at the same time. One that gives no answer is asked no further.
 
         Returns:
-            For each, in the same order, its result or the exception that it ended with, and the
-            seconds that it took. It takes no longer than to connect and to wait for one answer.
+            For each batch, for each of its requests in their order: the result, or the exception
+            that it ended with, which for those that were not sent is that of the last one that
+            was. With it come the seconds from sending the request to the end of its answer, None
+            unless the connection was open before. An endpoint that stays silent costs the time to
+            connect and to wait for one answer, however many there are.
         """
+        times = self.timeouts
+        todo = [
+            deque(self.admit(endpoint, request) for request in requests)
+            for endpoint, requests in batches
+        ]
+        outcomes = [[] for unused in batches]  # type: t.List[t.List[Timed]]
         race = self._new_race()
         began = self._clock()
-        limit = self.timeouts.connect + self.timeouts.read
-        silent = AttemptFailed(Failure.TIMEOUT, "no answer in time")
-        outcomes = [(silent, limit)] * len(requests)  # type: t.List[t.Tuple[Outcome, float]]
-        for number, (endpoint, request) in enumerate(requests):
+        due = {}  # type: t.Dict[int, float]
+
+        def ask_next(number: int) -> None:
+            """Have the next request of a batch sent; it is given up when it is due."""
+            endpoint = batches[number][0]
             operation = _Operation(
-                self._http, request, self.timeouts, Pool([endpoint]), self._clock
+                self._http, todo[number].popleft(), times, Pool([endpoint]), self._clock, began
             )
-            race.start(_call(number, functools.partial(operation.attempt, endpoint)))
-        for unused in requests:
-            returned = race.next(began + limit - self._clock())
+            left = max(operation.left(), 0.0)
+            due[number] = self._clock() + min(times.connect + times.read, left)
+            race.start(_call(number, functools.partial(operation.timed, endpoint)))
+
+        for number, requests in enumerate(todo):
+            if requests:
+                ask_next(number)
+        while due:
+            returned = race.next(min(due.values()) - self._clock())
             if returned is None:
-                break
-            number, outcome = returned
-            if isinstance(outcome, (errors.ClientException, _deps.MissingLibrary)):
-                raise outcome
-            outcomes[number] = (outcome, self._clock() - began)
-        return outcomes
+                now = self._clock()
+                due = {number: moment for number, moment in due.items() if moment > now}
+                continue
+            number, timed = returned
+            if due.pop(number, None) is None:
+                continue
+            outcomes[number].append(timed)
+            if todo[number] and _may_be_asked_more(outcomes[number]):
+                ask_next(number)
+        return [_filled(found, len(batch[1])) for found, batch in zip(outcomes, batches)]
 
     def send_all(
         self,
@@ -351,6 +387,14 @@ class _Operation:
             functools.partial(self._http.exchange, endpoint, self._request, patience)
         )
 
+    def timed(self, endpoint: Endpoint) -> Timed:
+        """The outcome, and the seconds that the answer took; None where connecting is in them."""
+        began = self._clock()
+        sent = self.begin(endpoint) if self.left() > 0 else None
+        if sent is None:
+            return self.attempt(endpoint), None
+        return self.outcome(sent.finish), self._clock() - began
+
     def begin(self, endpoint: Endpoint) -> t.Optional[AwaitsAnswer]:
         """Send the request if a connection to the endpoint is open, and do not wait."""
         sent = self._http.begin(endpoint, self._request, self._patience())
@@ -474,6 +518,33 @@ class _Operation:
                 index=index,
                 endpoint=endpoint.url,
             ) from exc
+
+
+def _may_be_asked_more(outcomes: t.Sequence[Timed]) -> bool:
+    """Whether the endpoint of these outcomes is worth a further request.
+
+    One that answers may still close its connection in between.
+    """
+    last = outcomes[-1][0]
+    if isinstance(last, AttemptFailed):
+        answered = any(isinstance(outcome, EtcdResult) for outcome, unused in outcomes)
+        return answered and last.failure is Failure.BROKEN
+    return isinstance(last, (EtcdResult, errors.EtcdException))
+
+
+def _filled(outcomes: t.Sequence[Timed], size: int) -> t.List[Timed]:
+    """As many outcomes as there were requests: what was not sent ended as the last that was.
+
+    Raises:
+        ClientException, MissingLibrary: one of them ended so.
+    """
+    last = AttemptFailed(Failure.TIMEOUT, "no answer in time")  # type: Outcome
+    for outcome, unused in outcomes:
+        if isinstance(outcome, (errors.ClientException, _deps.MissingLibrary)):
+            raise outcome
+        if isinstance(outcome, AttemptFailed):
+            last = outcome
+    return [*outcomes, *[(last, None)] * (size - len(outcomes))]
 
 
 def _answer_or_raise(ending: t.Union[Answer, AttemptFailed]) -> Answer:

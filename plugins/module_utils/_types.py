@@ -58,6 +58,8 @@ class Request:
             one at the very moment that a request is sent, and nothing tells whether it was read.
             For writes without a condition, of which nobody can find out afterwards whether they
             were carried out.
+        anonymous: whether it goes without user name and password: to an endpoint that nobody
+            configured.
     """
 
     kind: Kind
@@ -68,6 +70,7 @@ class Request:
     content_type: t.Optional[str] = None
     read_timeout: t.Optional[float] = None
     fresh_connection: bool = False
+    anonymous: bool = False
 
     def __str__(self) -> str:
         return "%s %s" % (self.method, self.target.partition("?")[0])

@@ -22,6 +22,7 @@ import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils._api.auth import AuthApi
 from ansible_collections.quorum.etcd.plugins.module_utils._api.cluster import ClusterApi
+from ansible_collections.quorum.etcd.plugins.module_utils._api.survey import SurveyApi
 from ansible_collections.quorum.etcd.plugins.module_utils._keys_client import KeysClient
 from ansible_collections.quorum.etcd.plugins.module_utils._records import (
     Member,
@@ -36,7 +37,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint
 __all__ = ("Client", "EtcdResult", "Member", "Node", "Permissions", "Role", "Survey", "User")
 
 
-class Client(KeysClient, ClusterApi, AuthApi):
+class Client(KeysClient, ClusterApi, SurveyApi, AuthApi):
     """A client of one cluster. Making one does no I/O; it may be shared by threads.
 
     Args:
@@ -52,7 +53,7 @@ class Client(KeysClient, ClusterApi, AuthApi):
         ca_cert, client_cert, client_key: paths of PEM files. Without ca_cert, the authorities
             that come with requests are trusted.
         validate_certs: False to accept any certificate.
-        username, password: for basic authentication.
+        username, password: for basic authentication with these endpoints, and with no others.
         connect_timeout, timeout, total_timeout: seconds to connect (name resolution, all addresses
             of a name and TLS included), to wait for one answer, and for one operation with all its
             endpoints and attempts (DNS discovery included).
@@ -69,10 +70,10 @@ class Client(KeysClient, ClusterApi, AuthApi):
     def _all_endpoints(self) -> t.Sequence[Endpoint]:
         return self._transport.endpoints()
 
-    def _send_once_each(
-        self, requests: t.Sequence[t.Tuple[Endpoint, Request]]
-    ) -> t.Sequence[t.Tuple[t.Any, float]]:
-        return self._transport.send_once_each(requests)
+    def _send_in_turn(
+        self, batches: t.Sequence[t.Tuple[Endpoint, t.Sequence[Request]]]
+    ) -> t.Sequence[t.Sequence[t.Tuple[t.Any, t.Optional[float]]]]:
+        return self._transport.send_in_turn(batches)
 
     def _send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
         return self._transport.send_to(endpoint, request)

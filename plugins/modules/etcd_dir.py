@@ -45,7 +45,9 @@ options:
       - If not set, a new directory lives for ever, and an existing one keeps the TTL that it has.
       - A directory that exists and has a TTL of at most this many seconds is left alone.
       - Only etcd 3.4 can change the TTL of a directory that exists; etcd 3.5 cannot, and the task
-        fails.
+        fails. For this all members are asked for their version, those that are not among the endpoints
+        at the client URLs that they advertise, without credentials. The task warns of a member whose
+        version cannot be learnt.
     type: int
   recursive:
     description: With O(state=absent), remove the directory with all that is in it, hidden keys too.

@@ -29,8 +29,9 @@ attributes:
 options:
   gather:
     description:
-      - What to gather. V(stats) asks further questions; the others come with what each endpoint is
-        asked anyway.
+      - What to gather. Each endpoint is asked for its version, its health, the members and the
+        leader in any case. V(stats), V(auth), V(keys) and the indexes of V(health) take requests of
+        their own.
     type: list
     elements: str
     choices: [version, health, members, leader, stats, auth, keys]
@@ -76,7 +77,10 @@ endpoints:
       description: Why it is not reachable, or not healthy; V(null) if it is both.
       type: str
     latency:
-      description: Seconds until it had told its version; V(null) if it has not.
+      description:
+        - Seconds from sending a request over a connection that is open to the end of its answer. It is
+          the least of several, without that for its health, with which the server waits for its
+          cluster. V(null) if there was no second answer over one connection.
       type: float
     v2_served:
       description: Whether it serves the v2 API; V(null) if that is not known.

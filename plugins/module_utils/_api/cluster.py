@@ -4,6 +4,8 @@
 
 """The operations on the cluster: members, versions, health, statistics.
 
+An endpoint that is named in a call gets the client's credentials only if it is one of the client's.
+
 PRIVATE to the collection: use it through client.py.
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, _wire, errors
-from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Api, Endpoint, Request
 
@@ -23,14 +25,12 @@ class ClusterApi:
     _prefix: str
     _send: t.Callable[[Request], EtcdResult]
     _send_to: t.Callable[[Endpoint, Request], EtcdResult]
-    _send_once_each: t.Callable[
-        [t.Sequence[t.Tuple[Endpoint, Request]]], t.Sequence[t.Tuple[t.Any, float]]
-    ]
     _all_endpoints: t.Callable[[], t.Sequence[Endpoint]]
 
     def members(self) -> t.Tuple[Member, ...]:
         """All members, as the member that answers knows them (also without a quorum)."""
-        return _members(self._send(_wire.read_api(Api.MEMBERS, self._members_path())).body)
+        body = self._send(_wire.read_api(Api.MEMBERS, self._members_path())).body
+        return tuple(Member.from_body(one) for one in body.get("members") or ())
 
     def add_member(self, peer_urls: t.Union[str, t.Sequence[str]]) -> EtcdResult:
         """Add a member; the result has its id and name ("" until it starts).
@@ -73,7 +73,9 @@ class ClusterApi:
         Raises:
             errors.EtcdNoLeader: there is none at this moment.
         """
-        return _member(self._send(_wire.read_api(Api.MEMBERS, self._members_path("leader"))).body)
+        return Member.from_body(
+            self._send(_wire.read_api(Api.MEMBERS, self._members_path("leader"))).body
+        )
 
     def version(self) -> str:
         """Version of the server that answers, for example "3.5.1"."""
@@ -102,35 +104,6 @@ class ClusterApi:
             errors.EtcdUnreachable: it does not answer.
         """
         return self._send_to(_endpoints.parse(endpoint), _HEALTH)
-
-    def survey(self, endpoints: t.Optional[t.Sequence[str]] = None) -> t.Tuple[Survey, ...]:
-        """What each endpoint says of itself, all asked at the same time.
-
-        It takes no longer than one answer may take, however many endpoints are silent.
-
-        Args:
-            endpoints: URLs to ask; None for those of this client.
-
-        Raises:
-            errors.EtcdDiscoveryFailed: DNS discovery gave no endpoint.
-        """
-        asked = self._all_endpoints() if endpoints is None else _endpoints.parse_all(endpoints)  # type: t.Sequence[Endpoint]
-        questions = {
-            "version": _VERSION,
-            "health": _HEALTH,
-            "self": _wire.read_api(Api.STATS, "/%s/stats/self" % self._prefix),
-            "leader": _wire.read_api(Api.MEMBERS, self._members_path("leader")),
-            "members": _wire.read_api(Api.MEMBERS, self._members_path()),
-            "index": _wire.read_key(self._prefix, "/", {}),
-            "auth": _wire.read_api(Api.AUTH, "/%s/auth/enable" % self._prefix),
-        }
-        pairs = [(endpoint, question) for endpoint in asked for question in questions.values()]
-        answers = self._send_once_each(pairs)
-        size = len(questions)
-        return tuple(
-            _survey(endpoint, dict(zip(questions, answers[start : start + size])))
-            for endpoint, start in zip(asked, range(0, len(answers), size))
-        )
 
     def stats_self(self, endpoint: t.Optional[str] = None) -> EtcdResult:
         """Statistics of the member that answers (a former leader cut off still says it leads).
@@ -202,64 +175,3 @@ def _urls(peer_urls: t.Union[str, t.Sequence[str]]) -> t.List[str]:
             "peer_urls is a list of URLs such as http://10.0.1.10:2380, not %r" % (peer_urls,)
         )
     return urls
-
-
-def _members(body: t.Mapping[str, t.Any]) -> t.Tuple[Member, ...]:
-    return tuple(_member(one) for one in body.get("members") or ())
-
-
-def _member(raw: t.Mapping[str, t.Any]) -> Member:
-    return Member(
-        id=raw.get("id", ""),
-        name=raw.get("name") or "",
-        peer_urls=tuple(raw.get("peerURLs") or ()),
-        client_urls=tuple(raw.get("clientURLs") or ()),
-    )
-
-
-def _survey(endpoint: Endpoint, answers: t.Mapping[str, t.Tuple[t.Any, float]]) -> Survey:
-    said = {
-        name: outcome
-        for name, (outcome, unused) in answers.items()
-        if isinstance(outcome, EtcdResult)
-    }
-    failed = {name: outcome for name, (outcome, unused) in answers.items() if name not in said}
-    # An endpoint that refuses (no right to, or no v2 API) has answered.
-    reachable = bool(said) or any(isinstance(exc, errors.EtcdException) for exc in failed.values())
-    if not reachable:
-        return Survey(endpoint.url, False, reason=str(failed["version"]))
-    served = [name for name in ("self", "leader", "members", "index", "auth") if name in said]
-    off = any(isinstance(exc, errors.EtcdV2NotServed) for exc in failed.values())
-    version, health, me, leader, members, index, auth = (
-        said.get(name)
-        for name in ("version", "health", "self", "leader", "members", "index", "auth")
-    )
-    root = None if index is None else index.node
-    healthy = None if health is None else health.health is True
-    reason = None
-    if health is None:
-        reason = str(failed["health"])
-    elif not healthy:
-        reason = health.body.get("reason") or "the member says that it is not healthy"
-    return Survey(
-        endpoint=endpoint.url,
-        reachable=True,
-        reason=reason,
-        latency=answers["version"][1] if version is not None else None,
-        version=None if version is None else version.version_etcdserver,
-        cluster_version=None if version is None else version.version_etcdcluster,
-        healthy=healthy,
-        v2_served=True if served else False if off else None,
-        member_id=None if me is None else me.id,
-        name=None if me is None else me.name,
-        leader_id=None if leader is None else leader.id,
-        cluster_id=next(
-            (one.cluster_id for one in (leader, members, index) if one is not None), None
-        ),
-        etcd_index=None if index is None else index.x_etcd_index,
-        raft_index=None if index is None else index.raft_index,
-        raft_term=None if index is None else index.raft_term,
-        auth_enabled=None if auth is None else auth.body.get("enabled") is True,
-        members=None if members is None else _members(members.body),
-        keys=None if root is None else tuple(sorted(node.key for node in root.nodes)),
-    )

@@ -32,11 +32,12 @@ def manage_dir(
     """
     wish = dir_plan.wish_from_options(options)
     client = connect()
+    warnings = []  # type: t.List[str]
 
     def plan(current: t.Optional[KeyState]) -> KeyAction:
         action = dir_plan.plan(current, wish)
         if action.kind is ActionKind.SET_DIR_TTL:
-            _refuse_unless_ttl_can_be_set(client, wish.path)
+            warnings[:] = _refuse_unless_ttl_can_be_set(client, wish.path)
         return action
 
     bring_about = _apply.converge if apply else _apply.preview
@@ -44,32 +45,43 @@ def manage_dir(
     report = _report(outcome)
     if options["children"]:
         report["children"] = _children(outcome)
+    report["warnings"] = warnings
     return report
 
 
-def _refuse_unless_ttl_can_be_set(client: t.Any, path: str) -> None:
+def _refuse_unless_ttl_can_be_set(client: t.Any, path: str) -> t.List[str]:
     """The members of a cluster of two versions would disagree, so all are asked for theirs.
 
-    The cluster's version is that of its oldest member. Of a member that does not answer, the
-    version is not known, and does not count.
+    The cluster's version is that of its oldest member.
+
+    Returns:
+        A warning for each member whose version is not known, and so does not count.
     """
-    for what, version in _versions(client):
+    refused = (
+        "the TTL of the directory %s is not as wanted, and etcd 3.5 cannot change the TTL of a"
+        " directory that exists (%s %s); leave ttl out, or remove the directory and make it again"
+    )
+    for what, ask in (
+        ("this server is etcd", client.version),
+        ("the cluster's version is", client.version_cluster),
+    ):
+        version = ask()
         if not dir_plan.can_set_ttl(version):
-            raise Refusal(
-                "the TTL of the directory %s is not as wanted, and etcd 3.5 cannot change the TTL of"
-                " a directory that exists (%s %s); leave ttl out, or remove the directory and make"
-                " it again" % (path, what, version)
+            raise Refusal(refused % (path, what, version))
+    members = [member for member in client.members() if member.started]
+    surveys = client.survey_members(members, ask=("version",))
+    warnings = []
+    for member in members:
+        survey = surveys[member.id]
+        if survey.version is None:
+            warnings.append(
+                "the version of the member %s is not known (%s); if it is etcd 3.5, it keeps the old"
+                " TTL of %s while the others take the new one" % (member.name, survey.reason, path)
             )
-
-
-def _versions(client: t.Any) -> t.Iterator[t.Tuple[str, str]]:
-    """Every version that there is in the cluster, with the words that tell whose it is."""
-    yield "this server is etcd", client.version()
-    yield "the cluster's version is", client.version_cluster()
-    owners = {url: member.name for member in client.members() for url in member.client_urls}
-    for survey in client.survey(sorted(owners)) if owners else ():
-        if survey.version is not None:
-            yield "the member %s is etcd" % owners[survey.endpoint], survey.version
+        elif not dir_plan.can_set_ttl(survey.version):
+            what = "the member %s is etcd" % member.name
+            raise Refusal(refused % (path, what, survey.version))
+    return warnings
 
 
 def _children(outcome: _apply.Outcome) -> t.List[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _endpoints, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 
 #: What can be gathered, and what each adds to an endpoint's entry.
@@ -28,6 +28,14 @@ SUBSETS = {
 
 _ALWAYS = ("reachable", "reason", "latency", "v2_served", "cluster_id")
 
+#: What each endpoint is asked in any case, and what for a subset besides.
+_ASKED = ("self", "version", "members", "leader", "health")
+_ASKED_FOR = {
+    "health": ("index",),
+    "auth": ("auth",),
+    "keys": ("index", "auth"),
+}  # type: t.Dict[str, t.Tuple[str, ...]]
+
 
 def gather_info(
     options: t.Mapping[str, t.Any], connect: t.Callable[[], t.Any], *, apply: bool
@@ -38,13 +46,14 @@ def gather_info(
         errors.EtcdUnreachable: none of the endpoints answers.
     """
     client = connect()
-    surveys = client.survey()
+    gather = options["gather"]
+    more = [question for subset in gather for question in _ASKED_FOR.get(subset, ())]
+    surveys = client.survey(ask=(*_ASKED, *more))
     if not any(survey.reachable for survey in surveys):
         raise errors.EtcdUnreachable(
             "none of the endpoints answers",
             errors=[(survey.endpoint, survey.reason or "") for survey in surveys],
         )
-    gather = options["gather"]
     report = {
         "changed": False,
         "endpoints": [_entry(survey, gather) for survey in surveys],
@@ -121,11 +130,11 @@ def _add_members(
 
 def _healthy(member: Member, surveys: t.Sequence[Survey]) -> t.Optional[bool]:
     """Whether the member says that it is healthy; None if it was not asked or did not answer."""
+    urls = [one.url for one in map(_endpoints.parse_url, member.client_urls) if one is not None]
     said = [
         survey.healthy
         for survey in surveys
-        if survey.healthy is not None
-        and (survey.member_id == member.id or survey.endpoint in member.client_urls)
+        if survey.healthy is not None and (survey.member_id == member.id or survey.endpoint in urls)
     ]
     return any(said) if said else None
 

@@ -108,6 +108,7 @@ class Sent(t.NamedTuple):
     connect: float
     read: float
     read_timeout: t.Optional[float]
+    anonymous: bool
 
 
 class FakeExchange:
@@ -185,6 +186,7 @@ class FakeHttp:
                 patience.connect,
                 patience.read,
                 request.read_timeout,
+                request.anonymous,
             )
         )
         replies = self._script[endpoint.host]

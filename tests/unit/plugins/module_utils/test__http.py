@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import http.client
 import socket
 import ssl
+import threading
+import time
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _adapter, _http, _lines
@@ -306,6 +309,34 @@ def test_a_request_is_sent_as_it_is():
     assert body == b"value=v"
     assert wire.connection.timeout == 2.0
     assert wire.sock.timeouts == [3.0]
+
+
+def test_an_anonymous_request_goes_without_credentials_over_the_same_connection():
+    wire = Wire(ANSWER, ANSWER, authorization="Basic abc")
+    wire.exchange(dataclasses.replace(READ, anonymous=True))
+    assert b"abc" not in wire.sock.sent and b"uthorization" not in wire.sock.sent
+    wire.exchange(READ)
+    assert wire.sock.sent.count(b"Authorization: Basic abc\r\n") == 1
+    assert wire.sock.sent.count(b" HTTP/1.1\r\n") == 2
+    assert not wire.sock.closed
+
+
+def test_threads_that_come_at_the_same_time_share_what_leads_to_an_endpoint():
+    wire = Wire(*[ANSWER] * 8)
+    opened = []
+
+    def open_slowly(endpoint):
+        opened.append(endpoint)
+        time.sleep(0.05)
+        return wire.line
+
+    wire.http._open = open_slowly
+    threads = [threading.Thread(target=wire.exchange, args=(READ,)) for unused in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened == [ENDPOINT]
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

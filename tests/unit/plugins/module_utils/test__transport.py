@@ -541,32 +541,108 @@ def test_a_watch_that_broke_before_its_head_is_sent_elsewhere(broken):
 # -- everybody at once
 
 
-def test_send_once_each_asks_all_at_the_same_time():
-    world = World(a=node_reply(after=0.5), b=REFUSED, c=SILENT, d=NO_QUORUM)
-    endpoints = [Endpoint("http", host, 2379) for host in "abcd"]
-    outcomes = world.transport.send_once_each([(one, READ) for one in endpoints])
-    assert [one.at for one in world.http.sent] == [world.began] * 4
-    assert [type(outcome).__name__ for outcome, unused in outcomes] == [
-        "EtcdResult",
-        "AttemptFailed",
-        "AttemptFailed",
-        "EtcdRaftInternal",
+def ends(outcomes):
+    """How each outcome of one endpoint ended, and what was measured."""
+    return [
+        (
+            outcome.failure.name if isinstance(outcome, AttemptFailed) else type(outcome).__name__,
+            seconds,
+        )
+        for outcome, seconds in outcomes
     ]
-    assert [seconds for unused, seconds in outcomes] == pytest.approx([0.5, 0.0, 10.0, 0.0])
 
 
-def test_send_once_each_does_not_wait_for_a_call_that_heeds_no_timeout():
+def in_turn(world, hosts, count=1, request=READ):
+    endpoints = [Endpoint("http", host, 2379) for host in hosts]
+    return world.transport.send_in_turn([(one, [request] * count) for one in endpoints])
+
+
+def test_all_endpoints_are_asked_at_the_same_time_and_each_for_one_thing_after_the_other():
+    world = World(a=node_reply(after=0.5), b=NO_QUORUM)
+    answers = in_turn(world, "ab", count=3)
+    assert [ends(one) for one in answers] == [
+        [("EtcdResult", None)] * 3,
+        [("EtcdRaftInternal", None)] * 3,
+    ]
+    sent = sorted((one.host, one.at - world.began) for one in world.http.sent)
+    assert sent == [("a", 0.0), ("a", 0.5), ("a", 1.0), ("b", 0.0), ("b", 0.0), ("b", 0.0)]
+    assert world.elapsed == 1.5
+
+
+@pytest.mark.parametrize(
+    "reply, failure, elapsed",
+    [
+        (REFUSED, "NOT_SENT", 0.0),
+        (BLACK_HOLE, "NOT_SENT", 2.0),
+        (SILENT, "TIMEOUT", 10.0),
+        (RESET, "BROKEN", 0.0),
+        (BAD_CERTIFICATE, "TLS", 0.0),
+    ],
+)
+def test_an_endpoint_without_an_answer_is_asked_once(reply, failure, elapsed):
+    world = World(a=reply, b=GOOD)
+    silent, good = in_turn(world, "ab", count=3)
+    assert [one for one, unused in ends(silent)] == [failure] * 3
+    assert world.http.hosts.count("a") == 1
+    assert ends(good) == [("EtcdResult", None)] * 3
+    assert world.elapsed == elapsed
+
+
+def test_what_was_answered_before_the_silence_is_kept():
+    world = World(a=[GOOD, SILENT])
+    (answers,) = in_turn(world, "a", count=3)
+    assert [one for one, unused in ends(answers)] == ["EtcdResult", "TIMEOUT", "TIMEOUT"]
+    assert len(world.http.sent) == 2
+    assert world.elapsed == 10.0
+
+
+def test_a_connection_that_ends_between_two_answers_is_replaced():
+    world = World(a=[GOOD, RESET, GOOD])
+    (answers,) = in_turn(world, "a", count=3)
+    assert [one for one, unused in ends(answers)] == ["EtcdResult", "BROKEN", "EtcdResult"]
+
+
+def test_an_answer_is_timed_on_an_open_connection_only():
+    world = World(a=[node_reply(after=0.25), node_reply(after=0.75)])
+    world.http.connected.add("a")
+    assert ends(in_turn(world, "a", count=2)[0]) == [("EtcdResult", 0.25), ("EtcdResult", 0.75)]
+
+
+def test_all_requests_together_take_no_longer_than_the_total():
+    world = World(Timeouts(2.0, 10.0, 15.0), a=node_reply(after=6.0))
+    (answers,) = in_turn(world, "a", count=5)
+    assert [one for one, unused in ends(answers)] == ["EtcdResult"] * 2 + ["TIMEOUT"] * 3
+    assert world.elapsed == 15.0
+
+
+def test_a_call_that_heeds_no_timeout_is_not_waited_for():
     world = World(a=Reply(after=FOR_EVER), b=GOOD)
-    pairs = [(Endpoint("http", host, 2379), READ) for host in "ab"]
-    (stuck, limit), (good, unused) = world.transport.send_once_each(pairs)
-    assert isinstance(stuck, AttemptFailed) and stuck.failure is Failure.TIMEOUT
-    assert limit == world.elapsed == 12.0
-    assert good.endpoint == url("b")
+    stuck, good = in_turn(world, "ab", count=2)
+    assert ends(stuck) == [("TIMEOUT", None)] * 2
+    assert ends(good) == [("EtcdResult", None)] * 2
+    assert world.elapsed == 12.0
 
 
-def test_send_once_each_leaves_the_order_of_endpoints_alone():
+def test_asking_everybody_leaves_the_order_of_endpoints_alone():
     world = World(a=REFUSED, b=GOOD)
-    world.transport.send_once_each(
-        [(Endpoint("http", host, 2379), _wire.read_api(Api.SERVER, "/health")) for host in "ab"]
-    )
+    in_turn(world, "ab", request=_wire.read_api(Api.SERVER, "/health"))
     assert world.order == ["a", "b"]
+
+
+def test_credentials_go_to_the_clusters_own_endpoints_only():
+    world = World(a=GOOD, b=GOOD)
+    world.http._script["x"] = world.http._script["a"]
+    in_turn(world, "ax")
+    stranger, own = Endpoint("http", "x", 2379), Endpoint("http", "b", 2379)
+    world.transport.send_to(stranger, READ)
+    world.transport.send_to(own, READ)
+    # The same host and port over another scheme is not what was configured.
+    world.http._script["a"].append(GOOD)
+    world.transport.send_to(Endpoint("https", "a", 2379), READ)
+    assert [(one.host, one.anonymous) for one in world.http.sent] == [
+        ("a", False),
+        ("x", True),
+        ("x", True),
+        ("b", False),
+        ("a", True),
+    ]

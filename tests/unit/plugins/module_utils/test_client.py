@@ -444,8 +444,10 @@ class Hosts:
     def __init__(self, clock, replies):
         self._clock = clock
         self._replies = replies
+        self.asked = []
 
     def exchange(self, endpoint, request, patience):
+        self.asked.append((endpoint.host, request.target, request.anonymous))
         found = self._replies[endpoint.host]
         reply = found if isinstance(found, Reply) else found.get(request.target, NOT_FOUND)
         return FakeExchange(self._clock, reply, endpoint, patience).finish()
@@ -526,6 +528,107 @@ def test_a_survey_has_the_order_of_the_endpoints():
         "http://b:2379",
         "http://c:2379",
     ]
+
+
+def member_reply(member_id, **health):
+    """What the endpoint of a member answers."""
+    return {
+        "/v2/stats/self": Reply(200, {"id": member_id, "name": member_id}),
+        "/health": Reply(200, health or {"health": "true"}),
+    }
+
+
+class Members:
+    """A client, and what its `survey_members` finds out of members with these client URLs."""
+
+    def __init__(self, endpoints, replies, **client_urls):
+        clock = FakeClock()
+        self.http = Hosts(clock, replies)
+        client = Client(endpoints, http=self.http, clock=clock, sleep=clock.sleep)
+        client._transport._new_race = SequentialRace
+        members = [Member(name, name, (), tuple(urls)) for name, urls in client_urls.items()]
+        self.found = client.survey_members(members)
+
+    @property
+    def healthy(self):
+        return {name: one.healthy for name, one in self.found.items()}
+
+
+def test_members_are_asked_at_the_endpoints_first_and_then_where_they_advertise():
+    world = Members(
+        ["vip"],
+        {"vip": member_reply("m1"), "two": member_reply("m2")},
+        m1=["http://one:2379"],
+        m2=["http://TWO:2379/"],
+    )
+    assert world.healthy == {"m1": True, "m2": True}
+    assert world.http.asked == [
+        ("vip", "/v2/stats/self", False),
+        ("vip", "/health", False),
+        ("two", "/v2/stats/self", True),
+        ("two", "/health", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "urls, replies, reason",
+    [
+        ([], {}, "it has not started, or advertises no client URL"),
+        (["unix://x:1"], {}, "unix://x:1 is not a URL that can be asked"),
+        (["http://two:2379"], {"two": REFUSED}, "http://two:2379: connection refused"),
+        (
+            ["http://two:2379"],
+            {"two": member_reply("m3")},
+            "http://two:2379 is answered by another member",
+        ),
+        # It was asked already, as an endpoint.
+        (["http://one:2379"], {}, "http://one:2379 is answered by another member"),
+        (["http://down:2379"], {}, "http://down:2379: connection refused"),
+        (
+            ["http://two:2379", "unix://x:1"],
+            {"two": REFUSED},
+            "http://two:2379: connection refused; unix://x:1 is not a URL that can be asked",
+        ),
+    ],
+)
+def test_why_a_member_could_not_be_asked(urls, replies, reason):
+    replies = dict(replies, one=member_reply("m1"), down=REFUSED)
+    world = Members(["one", "down"], replies, m1=["http://one:2379"], m2=urls)
+    assert (world.found["m2"].reachable, world.found["m2"].healthy) == (False, None)
+    assert world.found["m2"].reason == reason
+    assert world.healthy["m1"] is True
+    assert [host for host, unused, anonymous in world.http.asked if not anonymous].count(
+        "down"
+    ) == 1
+
+
+@pytest.mark.parametrize(
+    "endpoints, asked",
+    [
+        (["https://one:2379"], False),
+        (["https://one:2379", "https://down:2379"], False),
+        (["https://one:2379", "http://down:2379"], True),
+    ],
+)
+def test_http_urls_are_not_asked_where_the_endpoints_are_https(endpoints, asked):
+    replies = {"one": member_reply("m1"), "two": member_reply("m2"), "down": REFUSED}
+    world = Members(endpoints, replies, m1=["https://one:2379"], m2=["http://two:2379"])
+    assert ("two" in {host for host, unused, unused_too in world.http.asked}) is asked
+    if not asked:
+        reason = "http://two:2379 is http, and the endpoints are https, so it is not asked"
+        assert world.found["m2"].reason == reason
+
+
+def test_a_member_that_is_asked_at_two_urls_is_healthy_if_one_of_them_says_so():
+    replies = {"a": member_reply("m1", health="false"), "b": member_reply("m1")}
+    assert Members(["a", "b"], replies, m1=[]).healthy == {"m1": True}
+    assert Members(["b", "a"], replies, m1=[]).healthy == {"m1": True}
+
+
+def test_a_member_that_does_not_say_who_it_is_is_known_by_its_url():
+    health = {"/health": Reply(200, {"health": "true"})}
+    world = Members(["a"], {"a": health, "b": health}, m1=["http://A"], m2=["http://b"])
+    assert world.healthy == {"m1": True, "m2": True}
 
 
 class Outage:

@@ -34,11 +34,12 @@ class Store(FakeStore):
         names = ["m%d" % number for number in range(2, 2 + len(self._others))]
         return tuple(Member(name, name, (), ("http://%s:2379" % name,)) for name in names)
 
-    def survey(self, urls):
-        return tuple(
-            Survey(url, version is not None, version=version, name=member.name)
-            for url, version, member in zip(urls, self._others, self.members())
-        )
+    def survey_members(self, members, *, ask):
+        assert ask == ("version",)
+        return {
+            member.id: Survey("", version is not None, version=version, reason="no answer in time")
+            for version, member in zip(self._others, members)
+        }
 
     def version(self):
         self.versions_asked += 1
@@ -122,6 +123,16 @@ def test_a_member_that_does_not_answer_is_no_obstacle(others):
     store = Store(others=others)
     store.put_dir("/d", ttl=600)
     assert manage(store, ttl=60)["action"] == "set_dir_ttl"
+
+
+@pytest.mark.parametrize("apply", [True, False])
+def test_a_member_whose_version_is_not_known_is_worth_a_warning(apply):
+    store = Store(others=("3.4.23", None))
+    store.put_dir("/d", ttl=600)
+    report = manage(store, apply=apply, ttl=60)
+    (warning,) = report["warnings"]
+    assert "the version of the member m3 is not known (no answer in time)" in warning
+    assert manage(store, apply=apply, ttl=600)["warnings"] == []
 
 
 @pytest.mark.parametrize("options", [{}, {"ttl": 600}, {"ttl": 9999}])

@@ -62,7 +62,8 @@ class FakeClient:
         self._read = read
         self.asked = []
 
-    def survey(self):
+    def survey(self, *, ask):
+        self.questions = set(ask)
         return self._surveys
 
     def read(self, key):
@@ -119,6 +120,8 @@ def test_subsets(subset, adds, report):
     assert (found["stats"] is not None) is (subset == "stats")
     assert (found["root_keys"] is not None) is (subset == "keys")
     assert bool(client.asked) is (subset == "stats"), "all else comes with the survey"
+    assert ("auth" in client.questions) is (subset in ("auth", "keys"))
+    assert ("index" in client.questions) is (subset in ("health", "keys"))
 
 
 def test_everything():
@@ -190,6 +193,12 @@ def test_members_and_quorum(surveys, leader, healthy, states):
     assert (found["leader"] or {}).get("name") == leader
     assert found["quorum"] == {"size": 3, "needed": 2, "healthy": healthy}
     assert [one["healthy"] for one in found["members"]] == states
+
+
+def test_an_endpoint_is_known_by_its_url_however_the_member_writes_it():
+    member = Member("a1", "a", ("http://a:2380",), ("unix://a:1", "HTTP://A:2379/"))
+    found = gather(FakeClient(survey("a", member_id=None, members=(member,))))
+    assert [one["healthy"] for one in found["members"]] == [True]
 
 
 @pytest.mark.parametrize("size, needed", [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
