@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
-from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
         _refuse_part_of(members, member, wish)
         kind = MemberActionKind.NOTHING if member is None else MemberActionKind.REMOVE
         return MemberAction(kind, member)
-    if member is not None and wish.peer_urls in (frozenset(), frozenset(member.peer_urls)):
+    if member is not None and wish.peer_urls in (
+        frozenset(),
+        frozenset(member.peer_urls),
+    ):
         return MemberAction(MemberActionKind.NOTHING, member, frozenset(member.peer_urls))
     for other in members:
         shared = wish.peer_urls.intersection(other.peer_urls)
@@ -151,6 +154,31 @@ def objection(
         "after this change the cluster would have %d members and need %d of them, and %d are"
         " started and healthy" % (size, needed, left)
     )
+
+
+def ailments(members: t.Sequence[Member], surveys: t.Mapping[str, Survey]) -> t.List[str]:
+    """Of each member that does not count as healthy, why.
+
+    Args:
+        surveys: member id -> what it said, of all that have started.
+    """
+    found = []
+    for member in members:
+        survey = surveys.get(member.id)
+        if survey is None:
+            found.append("the member %s has not started" % (member.name or member.id))
+        elif survey.healthy is False:
+            found.append("the member %s is not healthy (%s)" % (member.name, survey.reason))
+    return found + not_asked(members, surveys)
+
+
+def not_asked(members: t.Sequence[Member], surveys: t.Mapping[str, Survey]) -> t.List[str]:
+    """Which members could not be asked for their health, and why."""
+    return [
+        "the member %s could not be asked for its health (%s)" % (member.name, survey.reason)
+        for member, survey in ((member, surveys.get(member.id)) for member in members)
+        if survey is not None and survey.healthy is None
+    ]
 
 
 def likely_reason(members: t.Sequence[Member], healthy: t.AbstractSet[str]) -> str:

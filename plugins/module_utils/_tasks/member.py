@@ -20,7 +20,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
     MemberAction,
     MemberActionKind,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
+from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 
 #: Seconds between two looks at the cluster.
 PAUSE = 1.0
@@ -31,6 +31,9 @@ _CATCH_UP_KEY = "/_quorum.etcd"
 
 #: Answers that say that the change is not ours: 409, 404 and 410.
 _SOMEBODY_ELSE = (errors.EtcdMemberExists, errors.EtcdMemberNotFound, errors.EtcdMemberRemoved)
+
+#: Looks at the cluster before a change; returns warnings, or raises Refusal.
+Guard = t.Callable[[t.Any, t.Sequence[Member], MemberAction], t.List[str]]
 
 _NO_QUORUM = (errors.EtcdRaftInternal, errors.EtcdServerError, errors.EtcdTimeout)
 
@@ -62,8 +65,8 @@ def manage_member(
     client = connect()
     before = _members(client)
     action = member_plan.plan(before, wish)
-    guard = (lambda *unused: None) if options["force"] else _guard_quorum
-    guard(client, before, action)
+    guard = (lambda *unused: []) if options["force"] else _guard_quorum  # type: Guard
+    warnings = guard(client, before, action)
     after = before
     if action.changes and apply:
         deadline = clock() + options["retry_timeout"]
@@ -74,7 +77,7 @@ def manage_member(
     if apply and wish.present and options["wait"]:
         deadline = clock() + options["wait_timeout"]
         after, member = _wait(client, wish, action, lambda: clock() < deadline, sleep)
-    return _report(action, before, after, member, options["name"])
+    return dict(_report(action, before, after, member, options["name"]), warnings=warnings)
 
 
 def _wish(options: t.Mapping[str, t.Any]) -> member_plan.Wish:
@@ -116,28 +119,42 @@ def _listed(client: t.Any) -> t.Tuple[Member, ...]:
     )
 
 
-def _healthy(client: t.Any, members: t.Sequence[Member]) -> t.Set[str]:
-    """Ids of the members that say on one of their client URLs that they are healthy."""
-    owners = {url: member.id for member in members for url in member.client_urls}
-    if not owners:
-        return set()
-    urls = sorted(owners)
-    return {owners[url] for url, survey in zip(urls, client.survey(urls)) if survey.healthy}
+def _health(client: t.Any, members: t.Sequence[Member]) -> t.Dict[str, Survey]:
+    """What each member that has started says of its health, or why it could not be asked."""
+    return client.survey_members([member for member in members if member.started])  # type: ignore[no-any-return]
 
 
-def _guard_quorum(client: t.Any, members: t.Sequence[Member], action: MemberAction) -> None:
+def _healthy(surveys: t.Mapping[str, Survey]) -> t.Set[str]:
+    """Ids of the members that say that they are healthy."""
+    return {member_id for member_id, survey in surveys.items() if survey.healthy}
+
+
+def _guard_quorum(client: t.Any, members: t.Sequence[Member], action: MemberAction) -> t.List[str]:
+    """Refuse a change that would cost the quorum; warn of members that could not be asked.
+
+    Whether a member that is to go answers does not matter.
+    """
     if not action.changes:
-        return
-    objection = member_plan.objection(members, _healthy(client, members), action)
+        return []
+    surveys = _health(client, members)
+    objection = member_plan.objection(members, _healthy(surveys), action)
     if objection is not None:
-        raise Refusal("refused: %s; force: true does it all the same" % objection)
+        raise Refusal(
+            "refused: %s"
+            % "; ".join(
+                [objection, *member_plan.ailments(members, surveys)]
+                + ["force: true does it all the same"]
+            )
+        )
+    others = [member for member in members if member != action.member]
+    return member_plan.not_asked(others, surveys)
 
 
 def _change(
     client: t.Any,
     wish: member_plan.Wish,
     members: t.Tuple[Member, ...],
-    guard: t.Callable[[t.Any, t.Sequence[Member], MemberAction], None],
+    guard: Guard,
     in_time: t.Callable[[], bool],
     sleep: t.Callable[[float], None],
 ) -> t.Tuple[MemberAction, t.Tuple[Member, ...]]:
@@ -173,7 +190,7 @@ def _change(
         if not in_time():
             if refused is None:
                 raise errors.EtcdConflict("the cluster accepted the change and does not show it")
-            reason = member_plan.likely_reason(members, _healthy(client, members))
+            reason = member_plan.likely_reason(members, _healthy(_health(client, members)))
             refused.message += " (the likely reason: %s)" % reason
             raise refused
         if following.kind is not action.kind:
@@ -234,14 +251,17 @@ def _wait(
                 "the member is no longer in the cluster: somebody else removed it",
                 changed=action.changes,
             )
-        if member.started and member.id in _healthy(client, [member]):
+        surveys = _health(client, [member])
+        if _healthy(surveys):
             return members, member
         if not in_time():
             raise Incomplete(
                 "the member %s is in the cluster, and %s in time"
                 % (
                     member.name or member.id,
-                    "did not become healthy" if member.started else "did not start",
+                    "did not become healthy (%s)" % surveys[member.id].reason
+                    if member.started
+                    else "did not start",
                 ),
                 changed=action.changes,
             )

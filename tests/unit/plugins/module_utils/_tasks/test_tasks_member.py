@@ -48,9 +48,10 @@ class FakeCluster:
         reads: the quorum reads that arrived.
     """
 
-    def __init__(self, *members, ill=(), refusals=(), read_error=None):
+    def __init__(self, *members, ill=(), silent=(), refusals=(), read_error=None):
         self.members_now = list(members)
         self.ill = set(ill)
+        self.silent = set(silent)
         self.refusals = deque(refusals)
         self.read_error = read_error
         self.sent = []
@@ -67,9 +68,14 @@ class FakeCluster:
     def members(self):
         return tuple(self.members_now)
 
-    def survey(self, urls):
-        owners = {url: one.name for one in self.members_now for url in one.client_urls}
-        return tuple(Survey(url, True, healthy=owners[url] not in self.ill) for url in urls)
+    def survey_members(self, members):
+        assert all(one.started for one in members), "one that has not started has no client URL"
+        return {
+            one.id: Survey("", False, reason="connection refused")
+            if one.name in self.silent
+            else Survey("", True, healthy=one.name not in self.ill, reason="NO LEADER")
+            for one in members
+        }
 
     def add_member(self, peer_urls):
         added = Member("d4", "", tuple(peer_urls), ())
@@ -283,6 +289,39 @@ def test_a_member_that_has_not_started_is_not_healthy():
     with pytest.raises(Refusal) as caught:
         Run(FakeCluster(A, new))(**D)
     assert "would have 3 members and need 2 of them, and 1 are" in str(caught.value)
+
+
+def test_a_refusal_says_of_each_member_why_it_does_not_count():
+    new = member("e5", "e", started=False)
+    with pytest.raises(Refusal) as caught:
+        Run(FakeCluster(A, B, C, new, ill=["b"], silent=["c"]))(**D)
+    for says in (
+        "and 1 are started and healthy; ",
+        "the member e5 has not started; ",
+        "the member b is not healthy (NO LEADER); ",
+        "the member c could not be asked for its health (connection refused); ",
+    ):
+        assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("apply", [True, False])
+@pytest.mark.parametrize(
+    "silent, options, warned",
+    [
+        (["c"], {"name": "c", "state": "absent"}, []),
+        (["c"], {"name": "a"}, []),
+        ([], {"name": "c", "state": "absent"}, []),
+        (["c"], {"peer_urls": [peer("e")], "name": "e", "force": True}, []),
+        (["b"], {"name": "c", "state": "absent"}, ["b"]),
+    ],
+)
+def test_a_member_that_could_not_be_asked_is_worth_a_warning(apply, silent, options, warned):
+    four = [A, B, C, member("d4", "d")]
+    report = Run(FakeCluster(*four, silent=silent))(apply=apply, **options)
+    assert report["warnings"] == [
+        "the member %s could not be asked for its health (connection refused)" % name
+        for name in warned
+    ]
 
 
 def test_the_dead_member_may_go():
