@@ -28,7 +28,9 @@ options:
     elements: str
     required: true
   recursive:
-    description: Whether a term may be a directory; its result is then all that is below it.
+    description:
+      - Whether a term may be a directory; its result is then all that is below it.
+      - Where a role limits what may be read, a term V(/app) then needs the pattern V(/app/*), not V(/app).
     type: bool
     default: false
   layout:

@@ -56,6 +56,7 @@ class KeyAction(t.NamedTuple):
         ttl: seconds to live after the write, None for ever.
         recursive: with all that is below it (REMOVE_DIR).
         then: what follows once this write is carried out; both are one change.
+        slash: whether the task wrote the key with a slash at its end.
     """
 
     kind: ActionKind
@@ -65,10 +66,20 @@ class KeyAction(t.NamedTuple):
     ttl: t.Optional[int] = None
     recursive: bool = False
     then: t.Optional["KeyAction"] = None
+    slash: bool = False
 
     @property
     def changes(self) -> bool:
         return self.kind is not ActionKind.NOTHING
+
+    @property
+    def sent_as(self) -> str:
+        """The key as requests have it: with a slash where the task wrote one, or with all below it.
+
+        The store takes both for one key; permissions tell them apart.
+        """
+        with_slash = (self.slash or self.recursive) and self.key != "/"
+        return self.key + "/" if with_slash else self.key
 
 
 class Refusal(Exception):

@@ -151,6 +151,7 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
     """Read the key, plan, and carry out what was planned, again until no other writer interferes.
 
     Args:
+        key: as it is to be sent, with a slash at its end or without.
         recursive: read all that is below a directory, not its children only.
 
     Raises:
@@ -170,7 +171,7 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
             raise Refusal(
                 "%s is not empty, though a listing shows no children: it holds hidden ones, whose"
                 " names start with an underscore, or one was made just now; recursive: true removes"
-                " them too" % key,
+                " them too" % outcome.action.key,
                 error=errors.EtcdDirNotEmpty,
             ) from exc
         except LostRace:
@@ -178,7 +179,7 @@ def converge(client: KeyClient, key: str, plan: Plan, *, recursive: bool = False
     found = outcome.reading.state
     raise errors.EtcdConflict(
         "%s was changed by another writer in each of %d attempts (its modified index is now %s)"
-        % (key, ATTEMPTS, "none" if found is None else found.modified_index),
+        % (outcome.action.key, ATTEMPTS, "none" if found is None else found.modified_index),
         index=outcome.reading.etcd_index,
         endpoint=outcome.reading.endpoint,
     )
@@ -327,7 +328,7 @@ def _written(planned: Outcome, result: EtcdResult, etcd_index: t.Optional[int]) 
 
 def write(client: KeyClient, action: KeyAction) -> EtcdResult:
     """Send the action as one request, under the condition that it was planned on."""
-    key, value = action.key, action.value or ""
+    key, value = action.sent_as, action.value or ""
     if action.kind is ActionKind.ENQUEUE:
         return client.create_in_order(key, value, ttl=action.ttl)
     if action.kind is ActionKind.MAKE_DIR:
@@ -373,7 +374,7 @@ def _settle(
     """
     action, base = planned.action, planned.reading
     try:
-        since = client.until_answered(lambda: _since(client, action.key, base))
+        since = client.until_answered(lambda: _since(client, action.sent_as, base))
     except errors.EtcdEventIndexCleared as exc:
         raise _retry.still_unknown(unknown, "the server has forgotten what happened since") from exc
     except (errors.EtcdException, Refusal) as exc:

@@ -270,9 +270,13 @@ class KeysClient(KeysApi):
 
     def _say_who(self, request: Request, exc: errors.EtcdUnauthorized) -> None:
         """The server says neither who was refused nor what."""
+        said = exc.message
+        needed = _wire.needed_pattern(request)
+        if needed is not None:
+            said = "%s; %s" % (said, needed)
         exc.message = (
-            "a request without a user name may not %s (%s)" % (_wire.in_words(request), exc.message)
+            "a request without a user name may not %s (%s)" % (_wire.in_words(request), said)
             if self._user is None
             else "the user %s may not %s, or the password is wrong (%s)"
-            % (self._user, _wire.in_words(request), exc.message)
+            % (self._user, _wire.in_words(request), said)
         )

@@ -52,6 +52,11 @@ def canonical_key(key: t.Any) -> str:
     return "/" + path
 
 
+def ends_in_slash(key: str) -> bool:
+    """Whether a caller wrote a key with a slash at its end, which v2 permissions tell apart."""
+    return len(key) > 1 and key.endswith("/")
+
+
 def shown(text: str) -> str:
     """The text as a message shows it: quoted, and cut where it is long."""
     return json.dumps(text if len(text) <= 120 else text[:120] + "...")

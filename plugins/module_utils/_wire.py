@@ -86,18 +86,29 @@ def checked_prefix(prefix: t.Any) -> str:
     return text
 
 
-def keys_path(prefix: str, key: t.Any) -> str:
-    """Path of a key: each segment percent-encoded, so that every character of it survives."""
-    return "/%s/keys%s" % (prefix, quote(_limits.canonical_key(key), safe="/"))
+def keys_path(prefix: str, key: t.Any, *, recursive: t.Any = None) -> str:
+    """Path of a key: each segment percent-encoded, so that every character of it survives.
+
+    It ends in a slash where the key does, and for a recursive request. To the store both paths are
+    one key, whatever it holds, but the server compares permissions with the path as it was sent:
+    the pattern /app/* permits /app/ and not /app, and a recursive request needs a pattern that ends
+    in a star and that its path begins with, which /app/* is for /app/ and not for /app (observed
+    alike on 3.4.23, 3.5.1, 3.5.16 and 3.5.30).
+    """
+    canonical = _limits.canonical_key(key)
+    slash = "/" if canonical != "/" and (recursive or _limits.ends_in_slash(key)) else ""
+    return "/%s/keys%s%s" % (prefix, quote(canonical, safe="/"), slash)
 
 
 def read_key(prefix: str, key: t.Any, fields: Fields) -> Request:
-    target = _target(keys_path(prefix, key), fields, "reading this key")
+    path = keys_path(prefix, key, recursive=fields.get("recursive"))
+    target = _target(path, fields, "reading this key")
     return Request(Kind.READ, Api.KEYS, "GET", target)
 
 
 def wait_key(prefix: str, key: t.Any, fields: Fields, read_timeout: t.Optional[float]) -> Request:
-    target = _target(keys_path(prefix, key), dict(fields, wait=True), "watching this key")
+    path = keys_path(prefix, key, recursive=fields.get("recursive"))
+    target = _target(path, dict(fields, wait=True), "watching this key")
     return Request(Kind.WAIT, Api.KEYS, "GET", target, read_timeout=read_timeout)
 
 
@@ -124,7 +135,8 @@ def delete_key(prefix: str, key: t.Any, fields: Fields) -> Request:
 
     It takes none for a directory.
     """
-    target = _target(keys_path(prefix, key), fields, "deleting this key")
+    path = keys_path(prefix, key, recursive=fields.get("recursive"))
+    target = _target(path, fields, "deleting this key")
     fresh = bool(fields.get("dir") or fields.get("recursive"))
     return Request(Kind.WRITE, Api.KEYS, "DELETE", target, fresh_connection=fresh)
 
@@ -179,6 +191,21 @@ def in_words(request: Request) -> str:
     if request.api is not Api.KEYS or verb is None or marker not in path:
         return "do %s" % request
     return "%s %s" % (verb, unquote("/" + path.partition(marker)[2]))
+
+
+def needed_pattern(request: Request) -> t.Optional[str]:
+    """Which pattern of a role permits a request about a key, in words; None for other requests."""
+    path = request.target.partition("?")[0]
+    marker = "/keys/"
+    if request.api is not Api.KEYS or marker not in path:
+        return None
+    key = unquote("/" + path.partition(marker)[2])
+    if key.endswith("/"):
+        return "it takes a role with the pattern %s* or a wider one" % key
+    return (
+        "it takes a role with the pattern %s or a wider one; %s/* is for what is below it, and for"
+        " %s/, written with its slash" % (key, key, key)
+    )
 
 
 # -- answers -------------------------------------------------------------------------------------

@@ -43,7 +43,9 @@ options:
     type: path
     required: true
   path:
-    description: The directory to save. A leading slash is added where it is missing.
+    description:
+      - The directory to save. A leading slash is added where it is missing.
+      - It is read as a whole, for which a role needs the pattern V(/app/*) if this is V(/app).
     type: str
     default: /
   hidden:

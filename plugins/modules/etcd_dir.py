@@ -28,7 +28,10 @@ attributes:
     support: full
 options:
   path:
-    description: The directory. A leading slash is added where it is missing. V(/) is refused.
+    description:
+      - The directory. A leading slash is added where it is missing. V(/) is refused.
+      - A slash at its end is sent as it is written, and always with O(recursive=true). The store ignores
+        it, and permissions do not. See M(quorum.etcd.etcd_role).
     type: str
     required: true
   state:

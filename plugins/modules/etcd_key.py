@@ -37,6 +37,8 @@ options:
   key:
     description:
       - The key, as a path. A leading slash is added where it is missing.
+      - A slash at its end is sent as it is written. The store ignores it, and permissions do not. With the
+        pattern V(/queue/*), a role may use V(/queue/) with O(state=enqueued), and not V(/queue).
       - All characters are allowed in a name. Empty names, V(.) and V(..) are refused.
       - With O(state=enqueued), the directory in which the in-order key is made.
     type: str

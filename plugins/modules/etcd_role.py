@@ -41,6 +41,10 @@ options:
     description:
       - What the role permits, as lists of patterns. A pattern is a key, or a prefix that ends in V(*);
         it begins with a slash.
+      - A directory needs two. V(/app) is the directory itself, as tasks write it without a slash at its
+        end. V(/app/*) is what is below it, all requests for a whole tree (M(quorum.etcd.etcd_tree),
+        M(quorum.etcd.etcd_backup), lookups and waits with C(recursive=true)), and the directory as V(/app/).
+        The server compares the path as it is sent.
       - If not set, the permissions of an existing role are left alone, and a new one has none.
     type: dict
     suboptions:
@@ -72,11 +76,12 @@ author:
 """
 
 EXAMPLES = r"""
+# Both patterns: /app/* is for whole trees and what is below, /app for the directory itself.
 - name: Let a role manage one application's keys and read what is common
   quorum.etcd.etcd_role:
     name: app
     permissions:
-      read: [/common/*]
+      read: [/common, /common/*]
       read_write: [/app, /app/*]
     purge_permissions: true
 
@@ -96,8 +101,8 @@ permissions:
   type: dict
   returned: success
   sample:
-    read: [/common/*]
-    write: []
+    read: [/app, /app/*, /common, /common/*]
+    write: [/app, /app/*]
 error:
   description:
     - Name of the failure, such as V(EtcdUnreachable) or V(EtcdUnauthorized). All names are in

@@ -30,7 +30,10 @@ attributes:
     support: full
 options:
   path:
-    description: The directory that the tree stands for. A leading slash is added where it is missing.
+    description:
+      - The directory that the tree stands for. A leading slash is added where it is missing.
+      - It is read as a whole, for which a role needs the pattern V(/app/*) if this is V(/app). To make or to
+        remove the directory itself, it needs V(/app) too, unless this is written V(/app/).
     type: str
     required: true
   tree:

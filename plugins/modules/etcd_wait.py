@@ -35,7 +35,11 @@ attributes:
     support: full
 options:
   key:
-    description: The key or directory. A leading slash is added where it is missing.
+    description:
+      - The key or directory. A leading slash is added where it is missing.
+      - Where a role limits what may be read, waiting for V(/app/x) needs the pattern V(/app/x). It needs
+        V(/app/x/*) as well with O(condition=exists), with O(recursive=true), and with O(condition=changed) while
+        there is no such key, because what comes below the key makes it exist. V(/app/*) is enough for all of them.
     type: str
     required: true
   condition:

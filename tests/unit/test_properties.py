@@ -99,7 +99,8 @@ def check_key(key):
         return
     assert request.target.isascii() and "?" not in request.target and "#" not in request.target
     path = urlsplit("http://etcd1:2379" + request.target).path
-    assert unquote(path) == "/v2/keys/" + key.strip("/")
+    slash = "/" if key.strip("/") and key.endswith("/") else ""
+    assert unquote(path) == "/v2/keys/" + key.strip("/") + slash
     assert not {"..", "."} & set(unquote(path).split("/"))
     sent = _messages.request_bytes("", "Host: a\r\n", request)
     assert sent.startswith(b"PUT " + path.encode("ascii") + b" HTTP/1.1\r\nHost: a\r\n")

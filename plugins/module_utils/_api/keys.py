@@ -28,7 +28,9 @@ REOPEN_WATCH = 0.2
 class KeysApi:
     """Operations on keys and directories; every one raises errors.EtcdException.
 
-    A key may be given without its leading slash. Common to all: errors.ClientException for an
+    A key may be given without its leading slash. A trailing slash is sent as it is given, and with
+    every recursive request: the store ignores it, and permissions do not (a role with /app/* may use
+    /app/ and not /app). Common to all: errors.ClientException for an
     argument that cannot be sent, errors.EtcdUnauthorized, errors.EtcdV2NotServed,
     errors.EtcdUnreachable; and, for writes, errors.EtcdOutcomeUnknown.
     """

@@ -34,6 +34,7 @@ class Wish:
         recursive: remove it with what is below it.
         force: replace a key with a value by it.
         prev_index: the modified index that must be there; None for any.
+        slash: whether the task wrote the path with a slash at its end.
     """
 
     path: str
@@ -42,6 +43,12 @@ class Wish:
     recursive: bool = False
     force: bool = False
     prev_index: t.Optional[int] = None
+    slash: bool = False
+
+    @property
+    def sent_as(self) -> str:
+        """The path as requests have it."""
+        return self.path + "/" if self.slash else self.path
 
 
 def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
@@ -65,6 +72,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         recursive=options["recursive"],
         force=options["force"],
         prev_index=options["prev_index"],
+        slash=_limits.ends_in_slash(options["path"]),
     )
 
 
@@ -96,7 +104,11 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
             current,
             error=errors.EtcdKeyNotFound if current is None else errors.EtcdTestFailed,
         )
-    return _present(current, wish) if wish.present else _absent(current, wish)
+    action = _present(current, wish) if wish.present else _absent(current, wish)
+    if wish.slash:
+        then = None if action.then is None else action.then._replace(slash=True)
+        action = action._replace(slash=True, then=then)
+    return action
 
 
 def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:

@@ -46,6 +46,7 @@ class Wish(t.NamedTuple):
         ttl: seconds; 0 for none; None to leave whatever there is.
         refresh_below: seconds, with Refresh.BELOW.
         prev_value, prev_index, prev_exist: conditions on what is there; None for none.
+        slash: whether the task wrote the key with a slash at its end.
     """
 
     key: str
@@ -58,6 +59,12 @@ class Wish(t.NamedTuple):
     prev_value: t.Optional[str] = None
     prev_index: t.Optional[int] = None
     prev_exist: t.Optional[bool] = None
+    slash: bool = False
+
+    @property
+    def sent_as(self) -> str:
+        """The key as requests have it."""
+        return self.key + "/" if self.slash else self.key
 
 
 def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
@@ -96,6 +103,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         else _values.stored_text("prev_value", options["prev_value"]),
         prev_index=options["prev_index"],
         prev_exist=options["prev_exist"],
+        slash=_limits.ends_in_slash(options["key"]),
     )
 
 
@@ -128,6 +136,11 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     Raises:
         Refusal: a condition does not hold, or a directory or file is in the way.
     """
+    action = _planned(current, wish)
+    return action._replace(slash=True) if wish.slash else action
+
+
+def _planned(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if wish.wanted is Wanted.ENQUEUED:
         if current is not None and not current.is_dir:
             raise Refusal(

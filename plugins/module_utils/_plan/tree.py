@@ -52,7 +52,13 @@ def plan(current: States, wish: Wish) -> t.Tuple[Stage, ...]:
         stages += _removal(current, going, wish)
     else:
         stages = _removal(current, _unwished(current, order, wish, replaced) | replaced, wish)
+    if wish.slash:
+        stages = [tuple(_with_slash(action, wish) for action in stage) for stage in stages]
     return tuple(stage for stage in stages if stage)
+
+
+def _with_slash(action: KeyAction, wish: Wish) -> KeyAction:
+    return action._replace(slash=True) if action.key == wish.path else action
 
 
 def _replaced(current: States, order: t.Sequence[str], wish: Wish) -> t.Set[str]:

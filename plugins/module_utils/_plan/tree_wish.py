@@ -44,6 +44,7 @@ class Wish(t.NamedTuple):
         kept: matches the keys below the path, without it, that are never removed; None for none.
         force: replace directories by values and values by directories.
         hidden: whether hidden keys are managed too.
+        slash: whether the task wrote the path with a slash at its end.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Wish(t.NamedTuple):
     kept: t.Optional["re.Pattern[str]"] = None
     force: bool = False
     hidden: bool = False
+    slash: bool = False
 
 
 def wish_from_options(options: t.Mapping[str, t.Any], tree: t.Any) -> Wish:
@@ -114,6 +116,7 @@ def checked_wish(
         kept=_patterns.matcher(options["purge_exclude"]),
         force=options["force"],
         hidden=options["include_hidden"],
+        slash=_limits.ends_in_slash(options["path"]),
     )
     if not wish.hidden and hidden_keys(wish):
         raise Refusal(

@@ -52,6 +52,7 @@ class Wish:
             after the first read.
         recursive: with CHANGED, whether what is below the key counts.
         seconds: how long to wait.
+        slash: whether the task wrote the key with a slash at its end.
     """
 
     key: str
@@ -62,6 +63,16 @@ class Wish:
     since_index: t.Optional[int] = None
     recursive: bool = False
     seconds: float = 300.0
+    slash: bool = False
+
+    @property
+    def sent_as(self) -> str:
+        """The key as all requests have it.
+
+        Whoever may read all that is below /app by the pattern /app/* may read /app/, and not /app.
+        """
+        with_slash = (self.slash or self.recursive) and self.key != "/"
+        return self.key + "/" if with_slash else self.key
 
 
 #: Key, created index, modified index and value of a node.
@@ -115,6 +126,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         since_index=options["since_index"],
         recursive=options["recursive"],
         seconds=options["wait_timeout"],
+        slash=_limits.ends_in_slash(options["key"]),
     )
 
 

@@ -41,7 +41,7 @@ def manage_dir(
         return action
 
     bring_about = _apply.converge if apply else _apply.preview
-    outcome = bring_about(client, wish.path, plan, recursive=wish.recursive)
+    outcome = bring_about(client, wish.sent_as, plan, recursive=wish.recursive)
     report = _report(outcome)
     if options["children"]:
         report["children"] = _children(outcome)

@@ -26,7 +26,7 @@ def manage_key(
     """
     wish = key_plan.wish_from_options(options)
     bring_about = _apply.converge if apply else _apply.preview
-    outcome = bring_about(connect(), wish.key, lambda current: key_plan.plan(current, wish))
+    outcome = bring_about(connect(), wish.sent_as, lambda current: key_plan.plan(current, wish))
     return _report(outcome)
 
 

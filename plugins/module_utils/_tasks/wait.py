@@ -97,7 +97,7 @@ def wait_for_key(
     wish = wait_plan.wish_from_options(options)
     client = connect()
     began = clock()
-    first = _read(client, wish.key, wish.recursive)
+    first = _read(client, wish.sent_as, wish.recursive)
     wait_plan.check_since_index(wish, first.sight.index)
     end = _End(*first)
     met = wait_plan.holds(wish, first.sight.state)
@@ -177,7 +177,7 @@ class _Watch:
         return self._look() or self._catch_up()
 
     def _look(self) -> t.Optional[_End]:
-        self._last = _read(self._client, self._wish.key)
+        self._last = _read(self._client, self._wish.sent_as)
         return _End(*self._last) if wait_plan.holds(self._wish, self._last.sight.state) else None
 
     def _catch_up(self) -> t.Optional[_End]:
@@ -195,7 +195,7 @@ class _Watch:
         wish = self._wish
         try:
             event = self._client.read(
-                wish.key,
+                wish.sent_as,
                 recursive=self._below,
                 wait=True,
                 wait_index=self._index,
@@ -217,7 +217,7 @@ class _Watch:
     def _compare(self) -> t.Optional[_End]:
         """What the key itself shows, where the server has forgotten events."""
         wish = self._wish
-        self._last = _read(self._client, wish.key, wish.recursive)
+        self._last = _read(self._client, wish.sent_as, wish.recursive)
         now = self._last.sight
         self._index = now.index + 1
         over = wait_plan.holds(wish, now.state) or wait_plan.changed_meanwhile(

@@ -140,15 +140,14 @@ class FakeStore:
         wait_index: t.Optional[int] = None,
         timeout: t.Optional[float] = None,
     ) -> EtcdResult:
+        key = _canonical(key)
         if wait:
             return self._event(key, wait_index or self.index + 1)
         assert quorum, "a read that decides a write must be a quorum read"
         self.reads += 1
         if self.before_read:
             self.before_read.popleft()()
-        for above in _above(key):
-            if above in self.nodes and not self.nodes[above].get("dir"):
-                raise self._error(errors.EtcdNotDir, above)
+        self._check_above(key)
         if key not in self.nodes:
             raise self._error(errors.EtcdKeyNotFound, key)
         node = self._shown(key)
@@ -167,6 +166,8 @@ class FakeStore:
         prev_exist: t.Optional[bool] = None,
         ttl: t.Optional[int] = None,
     ) -> EtcdResult:
+        key = _canonical(key)
+
         def commit() -> EtcdResult:
             if prev_exist is False:
                 if key in self.nodes:
@@ -180,6 +181,8 @@ class FakeStore:
     def compare_and_delete(
         self, key: str, prev_value: t.Optional[str] = None, prev_index: t.Optional[int] = None
     ) -> EtcdResult:
+        key = _canonical(key)
+
         def commit() -> EtcdResult:
             self._check(key, prev_index)
             return self._delete("compareAndDelete", key)
@@ -189,6 +192,7 @@ class FakeStore:
     def create_in_order(
         self, directory: str, value: str, ttl: t.Optional[int] = None
     ) -> EtcdResult:
+        directory = _canonical(directory)
         return self._write(
             lambda: self._set(
                 "create", "%s/%020d" % (directory, self.index + 1), value=value, ttl=ttl
@@ -196,6 +200,8 @@ class FakeStore:
         )
 
     def update_ttl(self, key: str, ttl: int, prev_index: t.Optional[int] = None) -> EtcdResult:
+        key = _canonical(key)
+
         def commit() -> EtcdResult:
             self._check(key, prev_index)
             return self._refresh(key, ttl)
@@ -203,6 +209,8 @@ class FakeStore:
         return self._write(commit)
 
     def mkdir(self, directory: str, ttl: t.Optional[int] = None) -> EtcdResult:
+        directory = _canonical(directory)
+
         def commit() -> EtcdResult:
             if directory in self.nodes:
                 raise self._error(errors.EtcdNodeExist, directory)
@@ -211,6 +219,8 @@ class FakeStore:
         return self._write(commit)
 
     def rmdir(self, directory: str, recursive: bool = False) -> EtcdResult:
+        directory = _canonical(directory)
+
         def commit() -> EtcdResult:
             if directory not in self.nodes:
                 raise self._error(errors.EtcdKeyNotFound, directory)
@@ -221,6 +231,8 @@ class FakeStore:
         return self._write(commit)
 
     def update_dir_ttl(self, directory: str, ttl: t.Optional[int]) -> EtcdResult:
+        directory = _canonical(directory)
+
         def commit() -> EtcdResult:
             if directory not in self.nodes:
                 raise self._error(errors.EtcdKeyNotFound, directory)
@@ -263,7 +275,13 @@ class FakeStore:
 
         return self.faults.popleft()(counted) if self.faults else counted()
 
+    def _check_above(self, key: str) -> None:
+        for above in _above(key):
+            if above in self.nodes and not self.nodes[above].get("dir"):
+                raise self._error(errors.EtcdNotDir, above)
+
     def _check(self, key: str, prev_index: t.Optional[int]) -> None:
+        self._check_above(key)
         if key not in self.nodes:
             raise self._error(errors.EtcdKeyNotFound, key)
         if self.nodes[key].get("dir"):
@@ -272,6 +290,7 @@ class FakeStore:
             raise self._error(errors.EtcdTestFailed, key)
 
     def _set(self, action: str, key: str, **content: t.Any) -> EtcdResult:
+        self._check_above(key)
         previous = self._shown(key) or None
         self.index += 1
         for above in _above(key):
@@ -344,6 +363,11 @@ class _Composer:
 
     def __getattr__(self, name: str) -> t.Any:
         return lambda *args, **options: lambda: getattr(self._store, name)(*args, **options)
+
+
+def _canonical(key: str) -> str:
+    """The key that the store knows: it drops a slash at the end, of a key with a value as well."""
+    return key.rstrip("/") or "/"
 
 
 def _above(key: str) -> t.List[str]:

@@ -36,7 +36,8 @@ HEALTH = _wire.read_api(Api.SERVER, "/health")
     [
         ("/", "/v2/keys/"),
         ("k", "/v2/keys/k"),
-        ("/k/", "/v2/keys/k"),
+        ("/k/", "/v2/keys/k/"),
+        ("k/d/", "/v2/keys/k/d/"),
         ("/k/a#b;c?d%41 e", "/v2/keys/k/a%23b%3Bc%3Fd%2541%20e"),
         ("/\u043a\u043b\u044e\u0447", "/v2/keys/%D0%BA%D0%BB%D1%8E%D1%87"),
         ("/x%2Fy", "/v2/keys/x%252Fy"),
@@ -54,8 +55,39 @@ def test_keys_path(key, path):
 def test_read_key():
     request = _wire.read_key("v2", "/k", {"recursive": True, "sorted": None, "quorum": True})
     assert (request.kind, request.api, request.method) == (Kind.READ, Api.KEYS, "GET")
-    assert request.target == "/v2/keys/k?recursive=true&quorum=true"
+    assert request.target == "/v2/keys/k/?recursive=true&quorum=true"
     assert request.body is None
+
+
+@pytest.mark.parametrize(
+    "key, path",
+    [("/d", "/v2/keys/d/"), ("/d/", "/v2/keys/d/"), ("d/e", "/v2/keys/d/e/"), ("/", "/v2/keys/")],
+)
+def test_recursive_requests_end_in_a_slash(key, path):
+    recursive = {"recursive": True}
+    for request in (
+        _wire.read_key("v2", key, recursive),
+        _wire.wait_key("v2", key, recursive, None),
+        _wire.delete_key("v2", key, recursive),
+    ):
+        assert request.target.partition("?")[0] == path
+
+
+@pytest.mark.parametrize(
+    "request_, needed",
+    [
+        (_wire.read_key("v2", "/d", {"recursive": True}), "the pattern /d/* or a wider one"),
+        (_wire.write_key("v2", "/a b/", {"value": "v"}), "the pattern /a b/* or a wider one"),
+        (_wire.read_key("v2", "/", {}), "the pattern /* or a wider one"),
+        (
+            _wire.read_key("v2", "/d", {}),
+            "the pattern /d or a wider one; /d/* is for what is below",
+        ),
+    ],
+)
+def test_the_pattern_that_a_role_needs(request_, needed):
+    assert needed in _wire.needed_pattern(request_)
+    assert _wire.needed_pattern(_wire.read_api(Api.AUTH, "/v2/auth/users")) is None
 
 
 def test_wait_key():

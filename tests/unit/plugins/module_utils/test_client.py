@@ -60,12 +60,12 @@ REQUESTS = [
     (lambda c: c.read("/"), "GET /v2/keys/"),
     (
         lambda c: c.read("/k", recursive=True, sorted=True, quorum=True),
-        "GET /v2/keys/k?recursive=true&sorted=true&quorum=true",
+        "GET /v2/keys/k/?recursive=true&sorted=true&quorum=true",
     ),
     (lambda c: c.read("/k", wait=True), "GET /v2/keys/k?wait=true"),
     (
         lambda c: c.read("/k", wait=True, wait_index=5, recursive=True),
-        "GET /v2/keys/k?recursive=true&waitIndex=5&wait=true",
+        "GET /v2/keys/k/?recursive=true&waitIndex=5&wait=true",
     ),
     (lambda c: c.read("/k", wait=True, waitIndex=5), "GET /v2/keys/k?waitIndex=5&wait=true"),
     (lambda c: c.write("/k", "v"), "PUT /v2/keys/k value=v"),
@@ -77,7 +77,7 @@ REQUESTS = [
     (lambda c: c.mkdir("/d"), "PUT /v2/keys/d dir=true&prevExist=false"),
     (lambda c: c.mkdir("/d", ttl=5), "PUT /v2/keys/d dir=true&prevExist=false&ttl=5"),
     (lambda c: c.rmdir("/d"), "DELETE /v2/keys/d?dir=true"),
-    (lambda c: c.rmdir("/d", recursive=True), "DELETE /v2/keys/d?dir=true&recursive=true"),
+    (lambda c: c.rmdir("/d", recursive=True), "DELETE /v2/keys/d/?dir=true&recursive=true"),
     (
         lambda c: c.update_ttl("/k", 60),
         "PUT /v2/keys/k ttl=60&refresh=true&prevExist=true",

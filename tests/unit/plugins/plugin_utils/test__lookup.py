@@ -147,7 +147,7 @@ def test_a_directory(look_up):
         look_up(["/d"], [TREE])
     assert "read it with recursive=true" in str(caught.value)
     assert look_up(["/d"], [TREE], recursive=True) == [{"a": {"b": '{"x": 2}'}, "e": {}, "z": "1"}]
-    assert look_up.sent == ["/v2/keys/d?recursive=true&quorum=true"]
+    assert look_up.sent == ["/v2/keys/d/?recursive=true&quorum=true"]
     assert look_up(["/d"], [TREE], recursive=True, layout="flat") == [
         {"/d/a/b": '{"x": 2}', "/d/z": "1"}
     ]

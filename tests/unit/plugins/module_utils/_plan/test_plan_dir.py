@@ -36,7 +36,7 @@ def wish(**options):
     "options, expected",
     [
         ({}, Wish("/d", True)),
-        ({"path": "d/", "state": "absent"}, Wish("/d", False)),
+        ({"path": "d/", "state": "absent"}, Wish("/d", False, slash=True)),
         ({"ttl": 0}, Wish("/d", True, ttl=0)),
         (
             {"ttl": 60, "recursive": True, "force": True, "prev_index": 5},
@@ -179,3 +179,25 @@ def test_states(kind, before, ttl, shown_before, shown_after):
     action = KeyAction(kind, "/d", before, ttl=ttl)
     assert state_before(action) == shown_before
     assert state_after(action) == shown_after
+
+
+@pytest.mark.parametrize(
+    "current, options, sent",
+    [
+        (None, {"path": "/d/"}, "/d/"),
+        (None, {"path": "/d", "recursive": True}, "/d"),
+        (directory(), {"path": "/d", "state": "absent"}, "/d"),
+        (directory(), {"path": "/d/", "state": "absent"}, "/d/"),
+        (directory(), {"path": "/d", "state": "absent", "recursive": True}, "/d/"),
+    ],
+)
+def test_the_path_is_sent_as_the_task_wrote_it_and_with_a_slash_when_it_is_recursive(
+    current, options, sent
+):
+    action = plan(current, wish(**options))
+    assert (action.key, action.sent_as) == ("/d", sent)
+
+
+def test_both_writes_of_a_replacement_have_the_slash():
+    action = plan(FILE, wish(path="/d/", force=True))
+    assert (action.sent_as, action.then.sent_as) == ("/d/", "/d/")

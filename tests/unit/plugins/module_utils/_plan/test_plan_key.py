@@ -55,6 +55,7 @@ def test_a_wish_with_everything_in_it():
         prev_value="old",
         prev_index=5,
         prev_exist=True,
+        slash=True,
     )
 
 
@@ -392,3 +393,13 @@ def test_states(kind, before, value, ttl, shown_before, shown_after):
     action = KeyAction(kind, "/k", before, value, ttl)
     assert state_before(action) == shown_before
     assert state_after(action) == shown_after
+
+
+@pytest.mark.parametrize("key, sent", [("k", "/k"), ("/k/", "/k/")])
+@pytest.mark.parametrize(
+    "options", [{"value": "v"}, {"state": "absent"}, {"value": "v", "state": "enqueued"}]
+)
+def test_the_key_is_sent_as_the_task_wrote_it(key, sent, options):
+    wished = wish(key=key, **options)
+    action = plan(None, wished)
+    assert (wished.sent_as, action.key, action.sent_as) == (sent, "/k", sent)

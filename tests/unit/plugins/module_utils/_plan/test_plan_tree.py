@@ -368,6 +368,16 @@ def test_hidden_directories_go_with_what_cannot_be_seen():
         assert [one.recursive for one in stage] == [hidden]
 
 
+@pytest.mark.parametrize("path, slash", [("/t/", True), ("/t", False)])
+def test_the_path_is_sent_as_the_task_wrote_it(path, slash):
+    made = plan({}, wish({"e": {}}, path=path))
+    empty = plan({}, wish({}, path=path))
+    gone = plan(states(e=None), wish(None, path=path, state="absent"))
+    sent = [action.sent_as for stages in (made, empty, gone) for (action,) in stages]
+    assert sent == ["/t/e", path, "/t/e", path]
+    assert [stage[0].key for stage in gone] == ["/t/e", "/t"]
+
+
 def test_a_directory_with_a_ttl_is_made_before_what_is_in_it():
     wished = wish({"d": {"e": {"x": "v"}}})
     wished = wished._replace(directories=dict(wished.directories, **{"/t/d": 90}))

@@ -35,7 +35,7 @@ def wish(**options):
     "options, expected",
     [
         ({}, Wish("/k", Condition.EXISTS)),
-        ({"condition": "absent", "key": "k/"}, Wish("/k", Condition.ABSENT)),
+        ({"condition": "absent", "key": "k/"}, Wish("/k", Condition.ABSENT, slash=True)),
         ({"condition": "equals", "value": ""}, Wish("/k", Condition.EQUALS, "")),
         ({"condition": "equals", "value": True}, Wish("/k", Condition.EQUALS, "true")),
         (
@@ -365,3 +365,16 @@ def test_in_vain(options, last, says):
     assert says in text
     assert SECRET not in text
     assert "old" not in text
+
+
+@pytest.mark.parametrize(
+    "options, sent",
+    [
+        ({"key": "/k"}, "/k"),
+        ({"key": "/k/"}, "/k/"),
+        ({"key": "/k", "condition": "changed", "recursive": True}, "/k/"),
+        ({"key": "/", "condition": "changed", "recursive": True}, "/"),
+    ],
+)
+def test_the_key_is_sent_as_the_task_wrote_it_and_with_a_slash_when_it_is_recursive(options, sent):
+    assert wish(**options).sent_as == sent
