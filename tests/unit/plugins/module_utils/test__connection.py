@@ -302,3 +302,29 @@ def test_what_weakens_the_connection_is_warned_about_once(options, says):
     assert len(warnings) == len(says)
     for warning, start in zip(warnings, says):
         assert warning.startswith(start)
+
+
+def test_every_setting_reaches_the_client(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        _connection, "KeysClient", lambda host, **options: made.append(dict(options, host=host))
+    )
+    options = {
+        "endpoints": ["a"],
+        "srv_domain": None,
+        "port": 1,
+        "protocol": "https",
+        "connect_timeout": 1.5,
+        "timeout": 2.5,
+        "total_timeout": 3.5,
+        "hedge_delay": 4.5,
+        "validate_certs": False,
+        "use_proxy": True,
+        "allow_failover": False,
+        "srv_allow_insecure": True,
+    }
+    options.update({name: name for name in DEFAULTS if name not in options})
+    _connection.connect(settings(**options), print, keys_only=True)
+    names = {"endpoints": "host", "allow_failover": "allow_reconnect"}
+    wanted = {names.get(name, name): value for name, value in options.items()}
+    assert made == [dict(wanted, host=("a",), warn=print)]
