@@ -50,13 +50,17 @@ class KeyAction(t.NamedTuple):
     """One write to one key or directory, with the state that it was planned on.
 
     Attributes:
-        before: what the quorum read found; the write is carried out only while that holds.
+        before: what the quorum read found; a guarded write is carried out only while that holds.
             None: no such key.
         value: the value to write (CREATE, SWAP, ENQUEUE).
         ttl: seconds to live after the write, None for ever.
         recursive: with all that is below it (REMOVE_DIR).
         then: what follows once this write is carried out; both are one change.
         slash: whether the task wrote the key with a slash at its end.
+        guarded: whether CREATE, SWAP and DELETE carry the condition that `before` still holds. Off,
+            they are a plain set or delete. The other kinds do not look at it.
+        exclusive: whether the task may succeed only if this very write was carried out, as one with
+            a condition of the user must; an equal write by another client will not do.
     """
 
     kind: ActionKind
@@ -67,6 +71,8 @@ class KeyAction(t.NamedTuple):
     recursive: bool = False
     then: t.Optional["KeyAction"] = None
     slash: bool = False
+    guarded: bool = True
+    exclusive: bool = False
 
     @property
     def changes(self) -> bool:

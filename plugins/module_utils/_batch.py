@@ -7,7 +7,7 @@
 PRIVATE to the collection: it can change at any time.
 
 The writes go over several connections to one endpoint. When that endpoint stops answering, those
-that were under way are settled one by one (`_apply.carry_out`), and the others go on wherever an
+that were under way are settled one by one (`_carry_out.carry_out`), and the others go on wherever an
 answer came from.
 """
 
@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _apply, errors
-from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyAction, Refusal
+from ansible_collections.quorum.etcd.plugins.module_utils import _carry_out, errors
+from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyAction
+from ansible_collections.quorum.etcd.plugins.module_utils._in_doubt import LostRace, Outcome
+from ansible_collections.quorum.etcd.plugins.module_utils._reading import Reading
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 
 #: A directory that is to go, and was seen to be empty, holds something by now.
-_RACE = _apply.RACE + (errors.EtcdDirNotEmpty,)
+_RACE = _carry_out.RACE + (errors.EtcdDirNotEmpty,)
 
 #: How many connections to one endpoint are of use.
 MOST = 64
@@ -28,7 +30,7 @@ MOST = 64
 Stages = t.Sequence[t.Sequence[KeyAction]]
 
 
-class BatchClient(_apply.KeyClient, t.Protocol):
+class BatchClient(_carry_out.KeyClient, t.Protocol):
     """What this file needs of `client.Client`."""
 
     def composer(self) -> t.Any:
@@ -46,18 +48,38 @@ class Progress:
     Attributes:
         done: carried out, in the order of the answers.
         lost: not carried out, because another writer came first.
+        possible: another writer came, before or after; they were carried out perhaps.
         failed: with the reason.
         not_tried: of the stages and actions that were to follow.
+
+    Each action that was planned is in one of them.
+
         etcd_index, endpoint: the store's highest index that was seen, and who answered last.
     """
 
     def __init__(self, etcd_index: int, endpoint: t.Optional[str]) -> None:
         self.done = []  # type: t.List[KeyAction]
         self.lost = []  # type: t.List[KeyAction]
+        self.possible = []  # type: t.List[KeyAction]
         self.failed = []  # type: t.List[t.Tuple[KeyAction, Exception]]
         self.not_tried = []  # type: t.List[KeyAction]
         self.etcd_index = etcd_index
         self.endpoint = endpoint
+
+    @property
+    def raced(self) -> bool:
+        """Whether another writer came between, so that the rest has to be planned again."""
+        return bool(self.lost or self.possible)
+
+    def planned_again(self, stages: Stages) -> None:
+        """What was lost or not tried is in this new plan, or it need not be done any more.
+
+        What was possibly carried out and need not be done any more counts as carried out: the state
+        is another one than before, and as it was to be.
+        """
+        keys = {action.key for stage in stages for action in stage}
+        self.done.extend(action for action in self.possible if action.key not in keys)
+        self.lost, self.possible, self.not_tried = [], [], []
 
     def succeeded(
         self, action: KeyAction, etcd_index: t.Optional[int], endpoint: t.Optional[str]
@@ -84,10 +106,11 @@ def carry_out_all(
     Args:
         progress: is told of each action.
         connections: how many writes are under way at once.
-        lost_is_final: whether a lost race is a failure too.
+        lost_is_final: whether a lost race is a failure too, and so is an equal write that may be
+            another client's.
     """
     for actions in stages:
-        if progress.failed or progress.lost:
+        if progress.failed or progress.raced:
             progress.not_tried.extend(actions)
         else:
             _Stage(client, actions, progress, lost_is_final).carry_out(connections)
@@ -127,12 +150,16 @@ class _Stage:
                     unknown.append((mark, None))
                 else:
                     self._conclude(mark, outcome)
+            # The time to look for what is not sent again is spent once for all of them.
+            deadline = self._client.deadline() if unknown else None
             for mark, exc in unknown:
-                self._settle(mark, exc)
+                if exc is None and self._halted:
+                    self._progress.not_tried.append(self._actions[mark])
+                else:
+                    self._settle(mark, exc, deadline)
             if self._taken == before:
                 # That endpoint took nothing; on its own, a write finds one that does.
-                mark = self._take()
-                self._settle(mark, None)
+                self._settle(self._take(), None, None)
         self._progress.not_tried.extend(self._actions[self._taken :])
 
     def _take(self) -> int:
@@ -144,15 +171,15 @@ class _Stage:
     def _requests(self) -> t.Iterator[t.Tuple[int, t.Any]]:
         while self._taken < len(self._actions) and not self._halted:
             mark = self._take()
-            yield mark, _apply.write(self._composer, self._actions[mark])
+            yield mark, _carry_out.write(self._composer, self._actions[mark])
 
     def _conclude(self, mark: int, outcome: t.Union[EtcdResult, errors.EtcdException]) -> None:
         action = self._actions[mark]
         del self._sent_at[mark]
         if isinstance(outcome, EtcdResult):
             try:
-                _apply.checked(action, outcome)
-            except errors.EtcdConflict as exc:
+                _carry_out.checked(action, outcome)
+            except errors.EtcdException as exc:
                 self._fail(action, exc)
             else:
                 self._progress.succeeded(action, outcome.x_etcd_index, outcome.endpoint)
@@ -161,15 +188,26 @@ class _Stage:
         else:
             self._fail(action, outcome)
 
-    def _settle(self, mark: int, unknown: t.Optional[errors.EtcdOutcomeUnknown]) -> None:
+    def _settle(
+        self,
+        mark: int,
+        unknown: t.Optional[errors.EtcdOutcomeUnknown],
+        deadline: t.Optional[float],
+    ) -> None:
         """Find out what became of an action that was sent (or was not), and carry it out if not."""
         action = self._actions[mark]
-        base = _apply.Reading(action.before, self._sent_at.pop(mark), None, 1)
+        base = Reading(action.before, self._sent_at.pop(mark), None, 1)
+        planned = Outcome(action._replace(exclusive=self._lost_is_final), base)
         try:
-            outcome = _apply.carry_out(self._client, _apply.Outcome(action, base), unknown)
-        except (_apply.LostRace, errors.EtcdDirNotEmpty):
+            outcome = _carry_out.carry_out(self._client, planned, unknown, deadline)
+        except LostRace as race:
+            if race.possible is None:
+                self._lose(action)
+            else:
+                self._progress.possible.append(action)
+        except errors.EtcdDirNotEmpty:
             self._lose(action)
-        except (errors.EtcdException, Refusal) as exc:
+        except errors.EtcdException as exc:
             self._fail(action, exc)
         else:
             self._progress.succeeded(action, outcome.etcd_index, outcome.endpoint)

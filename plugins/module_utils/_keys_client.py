@@ -44,6 +44,9 @@ _ABREAST = 8
 #: which asks other endpoints as well.
 _SILENCE = 1.0
 
+#: Seconds between two looks for a write that may still arrive, at most.
+_LONGEST_PAUSE = 1.0
+
 _T = t.TypeVar("_T")
 
 Hosts = t.Union[str, t.Sequence[t.Union[str, t.Tuple[str, int]]]]
@@ -254,6 +257,36 @@ class KeysClient(KeysApi):
                 self._silent = False
                 return answer
             self._sleep(PAUSE)
+
+    def deadline(self) -> float:
+        """When `total_timeout` from now on is over, for `until_seen`."""
+        return self._clock() + self._transport.timeouts.total
+
+    def until_seen(self, look: t.Callable[[], t.Optional[_T]], deadline: float) -> t.Optional[_T]:
+        """What `look` returns, called again until that is not None or the deadline has passed.
+
+        For a write that may still arrive and must not be sent again. A cluster that does not answer
+        meanwhile is asked again.
+
+        Args:
+            look: reads only, as it may be called more than once.
+            deadline: from `deadline()`; of several looks, each may have the same.
+
+        Raises:
+            errors.EtcdException: what the last call raised.
+        """
+        pause = PAUSE
+        while True:
+            try:
+                seen = look()
+            except errors.EtcdException as exc:
+                if not _retry.may_pass(exc) or self._clock() >= deadline:
+                    raise
+            else:
+                if seen is not None or self._clock() >= deadline:
+                    return seen
+            self._sleep(max(min(pause, deadline - self._clock()), 0.0))
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _outcome(self, request: Request) -> t.Union[EtcdResult, errors.EtcdException]:
         try:

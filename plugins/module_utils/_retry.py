@@ -10,6 +10,7 @@ PRIVATE to the collection: it can change at any time.
 from __future__ import annotations
 
 import enum
+import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
@@ -57,10 +58,17 @@ def may_pass(exc: errors.EtcdException) -> bool:
     return failure_of(exc) in PASSING
 
 
-def still_unknown(unknown: errors.EtcdOutcomeUnknown, why: str) -> errors.EtcdOutcomeUnknown:
-    """The error for a write whose outcome the cluster could not tell afterwards either."""
+def still_unknown(
+    unknown: errors.EtcdOutcomeUnknown, why: str, index: t.Optional[int] = None
+) -> errors.EtcdOutcomeUnknown:
+    """The error for a write whose outcome the cluster could not tell afterwards either.
+
+    Args:
+        index: of the store, at which an equal write was found.
+    """
     return errors.EtcdOutcomeUnknown(
         "%s; %s" % (unknown.message, why),
+        index=index,
         http_status=unknown.http_status,
         endpoint=unknown.endpoint,
     )

@@ -32,7 +32,7 @@ This file is PUBLIC and follows semantic versioning.
      |   |- EtcdTimeout              the time budget of the operation ran out
      |   `- EtcdTLSFailure           TLS could not be agreed with any endpoint
      |- EtcdDiscoveryFailed          DNS SRV discovery gave no endpoint
-     |- EtcdOutcomeUnknown           a write was sent and its answer never came
+     |- EtcdOutcomeUnknown           a write was sent and its answer never came; nothing tells
      |- EtcdWatchTimeout             a watch ended without an event
      |- EtcdConflict                 somebody else's write won, again and again
      |- EtcdServerError              a 5xx answer without an etcd error code
@@ -337,7 +337,12 @@ class EtcdDiscoveryFailed(EtcdException):
 
 
 class EtcdOutcomeUnknown(EtcdException):
-    """A write was sent and its answer never came: it may or may not have been carried out."""
+    """A write was sent and its answer never came: it may or may not have been carried out.
+
+    Attributes:
+        index: of a task, the store's index at which a write was found that is equal to this one,
+            and may be another client's; None if none was found.
+    """
 
 
 class EtcdWatchTimeout(EtcdException):

@@ -13,6 +13,10 @@ description:
   - Makes sure that a directory of the etcd v2 API exists, or does not.
   - The directory is read with a quorum read first. A key with a value that stands in its place is
     never touched unless O(force=true).
+  - The server takes no condition for the removal of a directory and for its TTL. Where the answer to
+    one of these is lost, it is not sent again, as a copy that arrives late would remove what others
+    have written since. The task waits until O(total_timeout) is over for the directory to be as wanted,
+    and else fails with C(EtcdOutcomeUnknown); the change may then still take place.
 extends_documentation_fragment:
   - quorum.etcd.attributes
   - quorum.etcd.connection
@@ -66,7 +70,9 @@ options:
     description:
       - Fail unless this is the modified index of what is there.
       - The server itself compares it only when a key with a value is replaced. For directories, which
-        the server cannot compare, it is compared with what was read just before.
+        the server cannot compare, it is compared with what was read just before. Where the answer to
+        the change is then lost, the task fails with C(EtcdOutcomeUnknown), as the change that is found
+        may be another client's; RV(etcd_index) is its index.
     type: int
   children:
     description: Whether to return what is in the directory.
@@ -145,9 +151,12 @@ action:
   returned: success
   sample: make_dir
 etcd_index:
-  description: The store's index, from the last answer.
+  description:
+    - The store's index, from the last answer.
+    - If the outcome is unknown, the index of the change that was found and is equal to the task's;
+      V(null) if none was found.
   type: int
-  returned: success
+  returned: success, or an error of the cluster
 endpoint:
   description: The endpoint that gave the last answer.
   type: str

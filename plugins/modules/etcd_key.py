@@ -15,9 +15,13 @@ description:
   - The key is read with a quorum read first. A write carries the condition that it was decided
     under, so that of two writers that race, neither undoes the other unnoticed. The one that loses
     reads and decides again.
-  - If the connection dies after a write was sent, the module finds out from the cluster's event
-    history whether the write was carried out, and reports that. Where this cannot be found out,
-    the task fails and says so.
+  - If the connection dies after a write was sent, the module asks the cluster's event history. Where
+    the write was not carried out, it is sent again under the same condition. Where a write that is
+    equal to it was, it is this task's or that of another client that wrote the same; the history
+    does not tell whose. A task that only declares a state is then changed, as the key is as it was to
+    be and was not before. A task with O(prev_value), O(prev_index) or O(prev_exist) fails with
+    C(EtcdOutcomeUnknown), and RV(etcd_index) is the index that was found. So does any task where the
+    history does not tell.
 extends_documentation_fragment:
   - quorum.etcd.attributes
   - quorum.etcd.connection
@@ -58,8 +62,10 @@ options:
       - V(absent) makes sure that there is no such key. It fails if it is a directory. Below a key that
         holds a value nothing exists, so there the state holds.
       - V(enqueued) makes a key with this value in the directory O(key), whose name is a number that
-        is larger than those of earlier ones. The task is always changed. It is never repeated; if
-        the answer is lost, the task fails and the key may exist.
+        is larger than those of earlier ones. The task is always changed. It is never sent twice. If
+        the answer is lost, the task looks for a new key with this value until O(total_timeout) is
+        over, and fails with C(EtcdOutcomeUnknown); RV(etcd_index) is then the index of the key that
+        was found, if one was. It is this task's, or that of another client that queued the same.
     type: str
     choices: [present, absent, enqueued]
     default: present
@@ -98,6 +104,29 @@ options:
     description:
       - V(true) fails unless the key exists, V(false) fails if it exists.
     type: bool
+  guarded:
+    description:
+      - Whether a write is carried out only while the key is as it was read. It decides as well which
+        events those see who watch the key.
+      - V(true) writes with a creation, a compare-and-swap or a compare-and-delete, whose events are
+        C(create), C(compareAndSwap) and C(compareAndDelete).
+      - V(false) writes with a plain set or delete, whose events are C(set) and C(delete). It is for
+        applications whose watchers know no others. The key is read first as well, and is not written
+        if it is as wanted. But what another client writes between that read and the write is lost
+        without notice, and two tasks that run at the same time can both be changed. Conditions
+        (O(prev_value), O(prev_index), O(prev_exist)) are refused.
+      - With V(false), a write whose answer is lost is not sent again, as a copy that arrives late
+        would undo what others have written since. The task waits until O(total_timeout) is over for
+        the key to be as wanted, and else fails with C(EtcdOutcomeUnknown).
+      - The refresh of a TTL makes no event and is always guarded. O(state=enqueued) makes the event
+        C(create) either way.
+    type: bool
+    default: true
+    version_added: 0.1.0
+notes:
+  - Applications that watch a key and act on the events C(set) and C(delete) only do not notice what a
+    guarded task writes. Teach them the events C(create), C(update), C(compareAndSwap),
+    C(compareAndDelete) and C(expire), or set O(guarded=false).
 seealso:
   - plugin: quorum.etcd.etcd_key
     plugin_type: lookup
@@ -209,9 +238,12 @@ action:
   returned: success
   sample: swap
 etcd_index:
-  description: The store's index, from the last answer.
+  description:
+    - The store's index, from the last answer.
+    - If the outcome is unknown, the index of the write that was found and is equal to the task's;
+      V(null) if none was found.
   type: int
-  returned: success
+  returned: success, or an error of the cluster
 endpoint:
   description: The endpoint that gave the last answer.
   type: str
@@ -253,6 +285,7 @@ ARGUMENT_SPEC = {
     "prev_value": {"type": "raw"},
     "prev_index": {"type": "int"},
     "prev_exist": {"type": "bool"},
+    "guarded": {"type": "bool", "default": True},
 }
 
 

@@ -120,10 +120,26 @@ options:
   on_conflict:
     description:
       - What to do when another client changes a key between the read and the write.
-      - V(replan) reads again and plans anew, up to ten times. V(fail) stops.
+      - V(replan) reads again and plans again, up to ten times. V(fail) stops.
+      - They differ as well where the answer to a write was lost and the history shows a write that is
+        equal to it, which may be another client's. With V(replan) the key counts as done, as it is as
+        wanted. With V(fail) its outcome is unknown.
     type: str
     choices: [replan, fail]
     default: replan
+  guarded:
+    description:
+      - Whether a key is written only while it is as it was read, with the events C(create),
+        C(compareAndSwap) and C(compareAndDelete).
+      - V(false) writes keys with plain sets and deletes, whose events are C(set) and C(delete), for
+        applications whose watchers know no others. What another client writes between the read and the
+        write is then lost without notice, so O(on_conflict=fail) is refused; and a write whose answer
+        is lost is not sent again, but looked for until O(total_timeout) is over. See O(quorum.etcd.etcd_key#module:guarded).
+      - A directory is made with the event C(create) and removed with C(delete) either way, and the
+        refresh of a TTL makes no event.
+    type: bool
+    default: true
+    version_added: 0.1.0
   concurrency:
     description: How many writes are under way at once, each on its own connection to one endpoint, up to 64.
     type: int
@@ -142,6 +158,12 @@ notes:
     that held them, the deepest first. Within one of these steps writes are under way side by side, and
     the order is not certain.
   - A watcher sees each key change on its own; the API of etcd v2 has no transaction.
+  - Applications that watch keys and act on the events C(set) and C(delete) only do not notice what a
+    guarded task writes. Teach them the events C(create), C(update), C(compareAndSwap),
+    C(compareAndDelete) and C(expire), or set O(guarded=false).
+  - The server takes no condition for the removal of a directory, so a removal whose answer is lost is
+    not sent again. The task waits until O(total_timeout) is over for the directory to be gone; if it is
+    not, the outcome is unknown.
 seealso:
   - module: quorum.etcd.etcd_backup
   - module: quorum.etcd.etcd_key
@@ -200,16 +222,28 @@ counts:
   type: dict
   returned: success, or failure part way
 done:
-  description: Full keys of what was written or removed, or would be in check mode.
+  description:
+    - Full keys of what was written or removed, or would be in check mode.
+    - Of a task that fails part way, each write that was planned is in exactly one of RV(done),
+      RV(failed_keys), RV(lost) and RV(not_tried).
   type: list
   elements: str
   returned: success, or failure part way
 failed_keys:
   description:
-    - What was not carried out, as far as is known. Each has the C(key), the C(action), the C(reason), and the
-      C(outcome). That is V(not_done), or V(unknown) where the cluster cannot tell.
+    - What was not carried out, as far as is known. Each has the C(key), the C(action), the C(reason), the
+      C(outcome) and the C(etcd_index).
+    - The outcome is V(not_done), or V(unknown) where the cluster cannot tell. The index is then that of a
+      write that was found and is equal to the task's; V(null) if none was found.
   type: list
   elements: dict
+  returned: failure part way
+lost:
+  description:
+    - Full keys of what another client changed first, and what was not planned again because of the failure
+      of others. They are as that client left them.
+  type: list
+  elements: str
   returned: failure part way
 not_tried:
   description: Full keys of what was still to be written or removed, and is as it was.
@@ -256,6 +290,7 @@ ARGUMENT_SPEC = {
     "leaf_json_depth": {"type": "int"},
     "force": {"type": "bool", "default": False},
     "on_conflict": {"type": "str", "default": "replan", "choices": ["replan", "fail"]},
+    "guarded": {"type": "bool", "default": True},
     "concurrency": {"type": "int", "default": 16},
     "secret_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }

@@ -6,8 +6,17 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
-from ansible_collections.quorum.etcd.plugins.module_utils._types import Endpoint, Patience, Request
+from ansible_collections.quorum.etcd.plugins.module_utils._types import (
+    Answer,
+    AttemptFailed,
+    Endpoint,
+    Patience,
+    Request,
+    Tls,
+)
 
 
 class AttemptsOnly(Http):
@@ -15,3 +24,20 @@ class AttemptsOnly(Http):
 
     def begin(self, endpoint: Endpoint, request: Request, patience: Patience) -> None:
         """Have it sent by `exchange`."""
+
+
+class Meddling(AttemptsOnly):
+    """The real thing; after each attempt that failed it does the next of these things."""
+
+    def __init__(self, *then: t.Callable[[], t.Any]) -> None:
+        super().__init__(tls=Tls())
+        self._then = list(then)
+
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
+        """Send the request once."""
+        try:
+            return super().exchange(endpoint, request, patience)
+        except AttemptFailed:
+            if self._then:
+                self._then.pop(0)()
+            raise

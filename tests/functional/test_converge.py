@@ -16,7 +16,6 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan import key as ke
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
-    AttemptFailed,
     Endpoint,
     Patience,
     Request,
@@ -25,7 +24,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
 from harness import Cluster, FaultProxy
-from interpose import AttemptsOnly
+from interpose import AttemptsOnly, Meddling
 
 ABSENT, ENQUEUED = key_plan.Wanted.ABSENT, key_plan.Wanted.ENQUEUED
 ALWAYS = key_plan.Refresh.ALWAYS
@@ -140,7 +139,9 @@ def test_one_fault(fault: str, name: str, client: Client, proxy: FaultProxy, key
     outcome = _converge(Client(proxy.url, timeout=0.4), task.wish(key))
     assert outcome.action.changes
     sent = [seen.method for seen in proxy.requests if seen.method != "GET"]
-    assert sent == [task.verb] * (1 if FAULTS[fault] else 2)
+    # A refresh leaves no event that could tell, so one that is always due is done again.
+    once = FAULTS[fault] and name != "refresh"
+    assert sent == [task.verb] * (1 if once else 2)
     events = _events(client, key, since)
     assert [event.action for event in events] == ([task.event] if task.event else [])
     if task.after is None:
@@ -167,29 +168,14 @@ def test_in_order_creation_is_never_repeated(
     """The outcome is unknown, the task fails and says so, and there is one child at most."""
     proxy.set_mode(fault, match="POST", times=1)
     with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
-        _converge(Client(proxy.url, timeout=0.4), _wish(key, ENQUEUED, value="job"))
+        _converge(
+            Client(proxy.url, timeout=0.4, total_timeout=1.0), _wish(key, ENQUEUED, value="job")
+        )
     assert "may or may not" in str(caught.value)
     assert [seen.method for seen in proxy.requests].count("POST") == 1
     client.write(key + "/mark", "")
     children = [one for one in client.read(key).node.nodes if one.value == "job"]
     assert len(children) == (1 if FAULTS[fault] else 0)
-
-
-class Meddling(AttemptsOnly):
-    """The real thing; after each attempt that failed it does the next of these things."""
-
-    def __init__(self, *then: t.Callable[[], t.Any]) -> None:
-        super().__init__(tls=Tls())
-        self._then = list(then)
-
-    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
-        """Send the request once."""
-        try:
-            return super().exchange(endpoint, request, patience)
-        except AttemptFailed:
-            if self._then:
-                self._then.pop(0)()
-            raise
 
 
 def test_three_faults_in_a_row(client: Client, proxy: FaultProxy, key: str) -> None:

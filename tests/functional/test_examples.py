@@ -42,7 +42,10 @@ NOT_RUN = {
     ("README", "console"): _BY_HAND + "the stage install",
     ("architecture", "mermaid"): "a picture",
     ("architecture", "mermaid-2"): "a picture",
-    ("backup", "save-the-store-of-the-cluster"): "as in the guide on the roles; the target role_backup",
+    (
+        "backup",
+        "save-the-store-of-the-cluster",
+    ): "as in the guide on the roles; the target role_backup",
     ("connection_guide", "set-a-key-of-the-cluster-that-dns-names"): (
         "needs the name servers of the system: the target etcd_key_srv has ones of its own"
     ),

@@ -32,6 +32,8 @@ LEVELS = [
         "module_utils/_files.py",
         "module_utils/_lines.py",
         "module_utils/_messages.py",
+        "module_utils/_reading.py",
+        "module_utils/_retry.py",
         "module_utils/_patterns.py",
         "module_utils/_progress.py",
         "module_utils/_shapes.py",
@@ -39,9 +41,9 @@ LEVELS = [
     [
         "module_utils/_adapter.py",
         "module_utils/_endpoints.py",
+        "module_utils/_in_doubt.py",
         "module_utils/_streams.py",
         "module_utils/_wire.py",
-        "module_utils/_retry.py",
         "module_utils/_values.py",
     ],
     [
@@ -54,12 +56,13 @@ LEVELS = [
         "module_utils/_http.py",
         "module_utils/_transport.py",
         "module_utils/_discovery.py",
-        "module_utils/_apply.py",
         "module_utils/_backups.py",
+        "module_utils/_carry_out.py",
         "module_utils/_host_files.py",
         "module_utils/_api/*.py",
     ],
     [
+        "module_utils/_apply.py",
         "module_utils/_batch.py",
         "module_utils/_keys_client.py",
         "module_utils/_plan/tree.py",
@@ -302,7 +305,7 @@ def test_a_module_is_documentation_and_one_call(name):
         node.targets[0].id: node.end_lineno for node in tree.body if isinstance(node, ast.Assign)
     }
     assert list(assigned) == ["DOCUMENTATION", "EXAMPLES", "RETURN", "ARGUMENT_SPEC"]
-    assert len(text_of(name).splitlines()) - assigned["RETURN"] <= 30
+    assert len(text_of(name).splitlines()) - assigned["RETURN"] <= 40
     assert len(text_of(name).splitlines()) - assigned["ARGUMENT_SPEC"] < 10
 
 

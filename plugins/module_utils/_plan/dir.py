@@ -108,7 +108,7 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     if wish.slash:
         then = None if action.then is None else action.then._replace(slash=True)
         action = action._replace(slash=True, then=then)
-    return action
+    return action._replace(exclusive=wish.prev_index is not None)
 
 
 def _present(current: t.Optional[KeyState], wish: Wish) -> KeyAction:

@@ -47,6 +47,7 @@ class Wish(t.NamedTuple):
         refresh_below: seconds, with Refresh.BELOW.
         prev_value, prev_index, prev_exist: conditions on what is there; None for none.
         slash: whether the task wrote the key with a slash at its end.
+        guarded: whether a write is carried out only while what was read is still there.
     """
 
     key: str
@@ -60,11 +61,17 @@ class Wish(t.NamedTuple):
     prev_index: t.Optional[int] = None
     prev_exist: t.Optional[bool] = None
     slash: bool = False
+    guarded: bool = True
 
     @property
     def sent_as(self) -> str:
         """The key as requests have it."""
         return self.key + "/" if self.slash else self.key
+
+    @property
+    def has_condition(self) -> bool:
+        """Whether the task is to fail unless it finds what it says."""
+        return not (self.prev_value is None and self.prev_index is None and self.prev_exist is None)
 
 
 def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
@@ -104,6 +111,7 @@ def wish_from_options(options: t.Mapping[str, t.Any]) -> Wish:
         prev_index=options["prev_index"],
         prev_exist=options["prev_exist"],
         slash=_limits.ends_in_slash(options["key"]),
+        guarded=options["guarded"],
     )
 
 
@@ -119,7 +127,13 @@ def _check_refresh(options: t.Mapping[str, t.Any], refresh: Refresh) -> None:
 
 def _check_combination(options: t.Mapping[str, t.Any], wanted: Wanted) -> None:
     compares = options["prev_value"] is not None or options["prev_index"] is not None
-    if wanted is Wanted.ENQUEUED and (compares or options["prev_exist"] is not None):
+    conditional = compares or options["prev_exist"] is not None
+    if conditional and not options["guarded"]:
+        raise Refusal(
+            "guarded: false writes whatever is there by then; leave out prev_value, prev_index and"
+            " prev_exist, or write under a condition"
+        )
+    if wanted is Wanted.ENQUEUED and conditional:
         raise Refusal(
             "state: enqueued always makes a new key; leave out prev_value, prev_index and prev_exist"
         )
@@ -137,7 +151,20 @@ def plan(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
         Refusal: a condition does not hold, or a directory or file is in the way.
     """
     action = _planned(current, wish)
-    return action._replace(slash=True) if wish.slash else action
+    return action._replace(
+        slash=wish.slash, guarded=wish.guarded, exclusive=_is_exclusive(action.kind, wish)
+    )
+
+
+def _is_exclusive(kind: ActionKind, wish: Wish) -> bool:
+    """Whether the task may succeed only if the write that is planned is the one that takes place.
+
+    So it is where the user gave a condition, which of several equal writers only one can meet. A
+    refresh leaves value and existence as they are, and with them every condition but the index.
+    """
+    if kind is ActionKind.REFRESH:
+        return wish.prev_index is not None
+    return kind is ActionKind.ENQUEUE or wish.has_condition
 
 
 def _planned(current: t.Optional[KeyState], wish: Wish) -> KeyAction:

@@ -139,7 +139,7 @@ def _unwished(
 def _removal(current: States, keys: t.Set[str], wish: Wish) -> t.List[Stage]:
     """Values first, then the directories that held them, the deepest first."""
     values = tuple(
-        KeyAction(ActionKind.DELETE, key, current[key])
+        KeyAction(ActionKind.DELETE, key, current[key], guarded=wish.guarded)
         for key in sorted(keys)
         if not current[key].is_dir
     )
@@ -173,7 +173,15 @@ def _written(current: States, replaced: t.Set[str], wish: Wish) -> Stage:
         if found is not None and found.value == leaf.value and leaf.ttl is None:
             continue
         action = key_plan.plan(
-            found, key_plan.Wish(key, key_plan.Wanted.PRESENT, leaf.value, leaf.as_json, leaf.ttl)
+            found,
+            key_plan.Wish(
+                key,
+                key_plan.Wanted.PRESENT,
+                leaf.value,
+                leaf.as_json,
+                leaf.ttl,
+                guarded=wish.guarded,
+            ),
         )
         if action.changes:
             actions.append(action)

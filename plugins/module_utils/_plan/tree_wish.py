@@ -45,6 +45,7 @@ class Wish(t.NamedTuple):
         force: replace directories by values and values by directories.
         hidden: whether hidden keys are managed too.
         slash: whether the task wrote the path with a slash at its end.
+        guarded: whether keys are written only while what was read is still there.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Wish(t.NamedTuple):
     force: bool = False
     hidden: bool = False
     slash: bool = False
+    guarded: bool = True
 
 
 def wish_from_options(options: t.Mapping[str, t.Any], tree: t.Any) -> Wish:
@@ -106,6 +108,11 @@ def checked_wish(
     """
     if options["purge_exclude"] and not options["purge"] and not everything:
         raise Refusal("purge_exclude needs purge: true; without it nothing is removed")
+    if options["on_conflict"] == "fail" and not options["guarded"]:
+        raise Refusal(
+            "guarded: false does not notice that another client changes a key; on_conflict: fail"
+            " needs guarded: true"
+        )
     wish = Wish(
         path=path,
         present=options["state"] == "present",
@@ -117,6 +124,7 @@ def checked_wish(
         force=options["force"],
         hidden=options["include_hidden"],
         slash=_limits.ends_in_slash(options["path"]),
+        guarded=options["guarded"],
     )
     if not wish.hidden and hidden_keys(wish):
         raise Refusal(

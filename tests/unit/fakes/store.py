@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 from collections import deque
 
@@ -70,9 +71,10 @@ def before(other: t.Callable[[], t.Any], then: Fault) -> Fault:
 
 
 class FakeStore:
-    """Implements `_apply.KeyClient` and `_batch.BatchClient` with the conditions, indexes and events of etcd v2.
+    """Implements `_carry_out.KeyClient` and `_batch.BatchClient` with the conditions, indexes and events of etcd v2.
 
-    TTLs are kept and shown, and never run out.
+    TTLs are kept and shown, and never run out. Other writers can do all that the task under test
+    can, with the same values and conditions: events do not tell who wrote.
 
     Attributes:
         faults: what befalls the writes, one for each; nothing befalls those that are left.
@@ -81,6 +83,9 @@ class FakeStore:
         commits: the actions of the writes of the task under test that were carried out.
         batches: how many connections each `send_all` was to use.
         refusals: how many times `send_all` finds no connection, and takes nothing.
+        now: the time that has passed, in seconds; only `until_seen` spends any.
+        total: what `total_timeout` is to be.
+        at: what happens at a time, by the second.
     """
 
     def __init__(self, first_index: int = 10) -> None:
@@ -94,6 +99,9 @@ class FakeStore:
         self.commits = []  # type: t.List[str]
         self.batches = []  # type: t.List[int]
         self.refusals = 0
+        self.now = 0.0
+        self.total = 30.0
+        self.at = {}  # type: t.Dict[int, t.Callable[[], t.Any]]
         self._oldest = 1
 
     # -- other writers, and what a test looks at
@@ -105,6 +113,40 @@ class FakeStore:
     def swap(self, key: str, value: str) -> None:
         """Another writer swaps the key, from whatever there is."""
         self._set("compareAndSwap", key, value=value)
+
+    def create(self, key: str, value: str, ttl: t.Optional[int] = None) -> int:
+        """Another writer creates the key; its index."""
+        assert key not in self.nodes
+        self._set("create", key, value=value, ttl=ttl)
+        return self.index
+
+    def swap_on(self, index: int, key: str, value: str, ttl: t.Optional[int] = None) -> int:
+        """Another writer swaps the key under the condition that a task has; the new index."""
+        self._check(key, index)
+        self._set("compareAndSwap", key, value=value, ttl=ttl)
+        return self.index
+
+    def remove_on(self, index: int, key: str) -> int:
+        """Another writer deletes the key under the condition that a task has; the new index."""
+        self._check(key, index)
+        self._delete("compareAndDelete", key)
+        return self.index
+
+    def create_dir(self, key: str, ttl: t.Optional[int] = None) -> int:
+        """Another writer makes the directory; its index."""
+        assert key not in self.nodes
+        self._set("create", key, dir=True, ttl=ttl)
+        return self.index
+
+    def enqueue(self, directory: str, value: str) -> int:
+        """Another writer makes an in-order key; its index."""
+        self._set("create", "%s/%020d" % (directory, self.index + 1), value=value)
+        return self.index
+
+    def set_dir_ttl(self, key: str, ttl: t.Optional[int]) -> int:
+        """Another writer gives the directory another TTL; the index of the event."""
+        self._set_dir_ttl(key, ttl)
+        return self.index
 
     def put_dir(self, key: str, ttl: t.Optional[int] = None) -> None:
         self._set("set", key, dir=True, ttl=ttl)
@@ -129,6 +171,17 @@ class FakeStore:
 
     def until_answered(self, ask: t.Callable[[], t.Any]) -> t.Any:
         return ask()
+
+    def deadline(self) -> float:
+        return self.now + self.total
+
+    def until_seen(self, look: t.Callable[[], t.Any], deadline: float) -> t.Any:
+        while True:
+            seen = look()
+            if seen is not None or self.now >= deadline:
+                return seen
+            self.now += 1.0
+            self.at.pop(int(self.now), lambda: None)()
 
     def read(
         self,
@@ -156,6 +209,21 @@ class FakeStore:
             direct = [one for one in below if "/" not in one[len(key) + 1 :]]
             node["nodes"] = [self._shown(one) for one in (below if recursive else direct)]
         return self._result("get", node)
+
+    def write(self, key: str, value: str, ttl: t.Optional[int] = None) -> EtcdResult:
+        def commit() -> EtcdResult:
+            if self.nodes.get(key, {}).get("dir"):
+                raise self._error(errors.EtcdNotFile, key)
+            return self._set("set", key, value=value, ttl=ttl)
+
+        return self._write(commit)
+
+    def delete(self, key: str) -> EtcdResult:
+        def commit() -> EtcdResult:
+            self._check(key, None)
+            return self._delete("delete", key)
+
+        return self._write(commit)
 
     def compare_and_swap(
         self,
@@ -236,7 +304,9 @@ class FakeStore:
         def commit() -> EtcdResult:
             if directory not in self.nodes:
                 raise self._error(errors.EtcdKeyNotFound, directory)
-            return self._set("update", directory, dir=True, ttl=ttl)
+            if not self.nodes[directory].get("dir"):
+                return self._set("update", directory, value="", ttl=ttl)
+            return self._set_dir_ttl(directory, ttl)
 
         return self._write(commit)
 
@@ -249,19 +319,27 @@ class FakeStore:
     def send_all(
         self, requests: t.Iterable[t.Tuple[t.Any, t.Any]], *, connections: int
     ) -> t.Iterator[t.Tuple[t.Any, t.Any]]:
-        """Make the calls in their order; ends after one whose outcome is not known."""
+        """Make the calls in their order, as many under way at once as there are connections.
+
+        Once the outcome of one is not known nothing new is taken, and what is under way is made.
+        """
         self.batches.append(connections)
         if self.refusals:
             self.refusals -= 1
             return
-        for mark, call in requests:
+        source = iter(requests)
+        sent = deque(itertools.islice(source, connections))
+        doubtful = False
+        while sent:
+            mark, call = sent.popleft()
             try:
                 outcome = call()
             except errors.EtcdException as exc:
                 outcome = exc
+            doubtful = doubtful or isinstance(outcome, errors.EtcdOutcomeUnknown)
             yield mark, outcome
-            if isinstance(outcome, errors.EtcdOutcomeUnknown):
-                return
+            if not doubtful:
+                sent.extend(itertools.islice(source, 1))
 
     # -- inside
 
@@ -303,6 +381,13 @@ class FakeStore:
         self.nodes[key] = {name: one for name, one in content.items() if one is not None}
         return self._done(action, self._shown(key), previous)
 
+    def _set_dir_ttl(self, key: str, ttl: t.Optional[int]) -> EtcdResult:
+        """The answer and the event show another modified index, the store keeps it (3.4.23)."""
+        kept = self.nodes[key]["modifiedIndex"]
+        result = self._set("update", key, dir=True, ttl=ttl)
+        self.nodes[key]["modifiedIndex"] = kept
+        return result
+
     def _delete(self, action: str, key: str) -> EtcdResult:
         previous = self._shown(key)
         self.index += 1
@@ -337,7 +422,10 @@ class FakeStore:
         raise errors.EtcdWatchTimeout("no event", index=self.index)
 
     def _shown(self, key: str) -> t.Dict[str, t.Any]:
-        return dict(self.nodes[key], key=key) if key in self.nodes else {}
+        if key not in self.nodes:
+            return {}
+        node = dict(self.nodes[key], key=key)
+        return dict(node, expiration="2030-01-01T00:00:00Z") if "ttl" in node else node
 
     def _result(
         self,
@@ -356,13 +444,20 @@ class FakeStore:
 
 
 class _Composer:
-    """The store's writes, to be made when they are called."""
+    """The store's writes, to be made when they are called; what is set is not shown in the answer."""
 
     def __init__(self, store: FakeStore) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> t.Any:
-        return lambda *args, **options: lambda: getattr(self._store, name)(*args, **options)
+        def call(*args: t.Any, **options: t.Any) -> EtcdResult:
+            result = getattr(self._store, name)(*args, **options)  # type: EtcdResult
+            if name in ("rmdir", "delete", "compare_and_delete"):
+                return result
+            index = {"X-Etcd-Index": str(result.x_etcd_index)}
+            return EtcdResult({"action": result.action}, index, endpoint=result.endpoint)
+
+        return lambda *args, **options: lambda: call(*args, **options)
 
 
 def _canonical(key: str) -> str:

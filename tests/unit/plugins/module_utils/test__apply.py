@@ -255,7 +255,8 @@ def test_a_lost_answer_to_a_write_that_was_carried_out(write):
     task, commit, then, ttl = start(write, lost_after)
     outcome = task.run()
     check(task, outcome, commit, then, ttl, sends=1)
-    assert task.plans == 1
+    # A refresh leaves no event, so the key is looked at once more.
+    assert task.plans == (2 if commit == "update" else 1)
 
 
 def test_a_lost_request_is_sent_again(write):
@@ -419,13 +420,6 @@ def test_a_late_first_copy_lands_while_it_is_settled(write):
     check(task, task.run(), commit, then, ttl, sends=1)
 
 
-def test_an_in_order_key_is_never_sent_twice():
-    for fault in (lost_before, lost_after):
-        task = Task(state="enqueued", faults=[fault])
-        task.fail(errors.EtcdOutcomeUnknown)
-        assert (task.store.sends, task.store.reads) == (1, 1)
-
-
 # -- when there is no telling
 
 
@@ -515,11 +509,16 @@ def start_dir(dir_write, *faults):
     return Task(faults=faults, is_dir=there, path=DIR, **wish), commit
 
 
-@pytest.mark.parametrize("faults, sends", [([delivered], 1), ([lost_after], 1), ([lost_before], 2)])
-def test_a_directory_is_written_exactly_once(dir_write, faults, sends):
-    task, commit = start_dir(dir_write, *faults)
+@pytest.mark.parametrize("fault", [delivered, lost_after, lost_before])
+def test_a_directory_is_written_exactly_once(dir_write, fault):
+    task, commit = start_dir(dir_write, fault)
+    if fault is lost_before and commit != "create":
+        # The server takes no condition for it, so it is not sent again.
+        task.fail(errors.EtcdOutcomeUnknown)
+        assert (task.store.commits, task.store.sends) == ([], 1)
+        return
     assert task.run().action.changes
-    assert (task.store.commits, task.store.sends) == ([commit], sends)
+    assert (task.store.commits, task.store.sends) == ([commit], 2 if fault is lost_before else 1)
     index = task.store.index
     assert not task.run().action.changes
     assert task.store.index == index
