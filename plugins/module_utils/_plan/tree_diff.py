@@ -23,24 +23,42 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree_wish import
 States = t.Mapping[str, KeyState]
 
 
+def states_before(first: States, actions: t.Iterable[KeyAction]) -> t.Dict[str, KeyState]:
+    """What was there before the actions were carried out.
+
+    That is what was read first, but for keys that another client has written since: an action that
+    was planned again knows what it replaced.
+    """
+    before = dict(first)
+    seen = set()  # type: t.Set[str]
+    for action in actions:
+        if action.key in seen:
+            continue
+        seen.add(action.key)
+        if action.before is None:
+            before.pop(action.key, None)
+        else:
+            before[action.key] = action.before
+    return before
+
+
 def states_after(
-    current: States, stages: t.Iterable[t.Iterable[KeyAction]], wish: Wish
+    before: States, actions: t.Iterable[KeyAction], wish: Wish
 ) -> t.Dict[str, KeyState]:
     """What is there once the actions are carried out; what only the server knows is left as it was."""
-    after = dict(current)
-    for stage in stages:
-        for action in stage:
-            if action.kind in (ActionKind.DELETE, ActionKind.REMOVE_DIR):
-                del after[action.key]
-                continue
-            is_dir = action.kind is ActionKind.MAKE_DIR
-            after[action.key] = KeyState(
-                None if is_dir else action.value, is_dir, action.ttl, None, 0, 0
-            )
-            above = action.key.rpartition("/")[0]
-            while len(above) >= len(wish.path.rstrip("/")) and above and above not in after:
-                after[above] = KeyState(None, True, None, None, 0, 0)
-                above = above.rpartition("/")[0]
+    after = dict(before)
+    for action in actions:
+        if action.kind in (ActionKind.DELETE, ActionKind.REMOVE_DIR):
+            after.pop(action.key, None)
+            continue
+        is_dir = action.kind is ActionKind.MAKE_DIR
+        after[action.key] = KeyState(
+            None if is_dir else action.value, is_dir, action.ttl, None, 0, 0
+        )
+        above = action.key.rpartition("/")[0]
+        while len(above) >= len(wish.path.rstrip("/")) and above and above not in after:
+            after[above] = KeyState(None, True, None, None, 0, 0)
+            above = above.rpartition("/")[0]
     return after
 
 

@@ -13,12 +13,13 @@ import functools
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils import (
-    _apply,
     _backups,
     _batch,
+    _carry_out,
     _documents,
     _files,
     _patterns,
+    _reading,
     errors,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
@@ -80,16 +81,20 @@ def manage_tree(
     _check_sizes(client, stages)
     report = {
         "directory": wish.path,
-        "diff": functools.partial(_diff, first, stages, secret, wish),
         "warnings": _warnings(first, wish),
-    }
+    }  # type: t.Dict[str, t.Any]
     progress = _batch.Progress(reading.etcd_index, reading.endpoint)
     if apply:
         _converge(client, wish, stages, progress, options)
         done = progress.done
     else:
         done = [action for stage in stages for action in stage]
-    report.update(_summary(done), etcd_index=progress.etcd_index, endpoint=progress.endpoint)
+    report.update(
+        _summary(done),
+        diff=functools.partial(_diff, first, done, secret, wish),
+        etcd_index=progress.etcd_index,
+        endpoint=progress.endpoint,
+    )
     if progress.failed:
         del report["changed"], report["diff"], report["warnings"]
         report.update(_left(progress))
@@ -138,21 +143,21 @@ def _warnings(current: States, wish: tree_wish.Wish) -> t.List[str]:
     ]
 
 
-def _read(client: t.Any, wish: tree_wish.Wish) -> t.Tuple[States, _apply.Reading]:
+def _read(client: t.Any, wish: tree_wish.Wish) -> t.Tuple[States, _reading.Reading]:
     """All that is below the path; hidden keys, which no listing shows, each by its own request."""
-    states, reading = _apply.read_states(client, wish.path)
+    states, reading = _reading.read_states(client, wish.path)
     if wish.hidden:
         for key in tree_wish.hidden_keys(wish):
-            states.update(_apply.read_states(client, key)[0])
+            states.update(_reading.read_states(client, key)[0])
     return states, reading
 
 
 def _planned(
-    states: States, reading: _apply.Reading, wish: tree_wish.Wish
+    states: States, reading: _reading.Reading, wish: tree_wish.Wish
 ) -> t.Tuple[tree_plan.Stage, ...]:
     stages = tree_plan.plan(states, wish)
     if stages:
-        _apply.refuse_below_value(wish.path, reading)
+        _reading.refuse_below_value(wish.path, reading)
     return stages
 
 
@@ -162,7 +167,7 @@ def _check_sizes(client: t.Any, stages: _batch.Stages) -> None:
     for stage in stages:
         for action in stage:
             if len(action.key) > _SAFE_KEY or len(action.value or "") > _SAFE_VALUE:
-                _apply.write(composer, action)
+                _carry_out.write(composer, action)
 
 
 def _converge(
@@ -174,7 +179,8 @@ def _converge(
 ) -> None:
     """Carry out the plan, and plan anew what other writers were faster with."""
     refused = set()  # type: t.Set[str]
-    for unused in range(_apply.ATTEMPTS):
+    lost = set()  # type: t.Set[str]
+    for unused in range(_carry_out.ATTEMPTS):
         _batch.carry_out_all(
             client,
             stages,
@@ -182,24 +188,35 @@ def _converge(
             connections=options["concurrency"],
             lost_is_final=options["on_conflict"] == "fail",
         )
-        for action in progress.lost:
-            if action.key in refused and action.kind is ActionKind.REMOVE_DIR:
-                progress.failed.append((action, _not_empty(action)))
-            refused.add(action.key)
-        if progress.failed or not progress.lost:
+        _give_up_full_directories(progress, refused)
+        if progress.failed or not progress.raced:
             return
-        lost, progress.lost, progress.not_tried = progress.lost, [], []
+        lost = {action.key for action in progress.lost}
+        refused |= lost
         try:
             states, reading = _read(client, wish)
             stages = _planned(states, reading, wish)
         except (Refusal, errors.EtcdException) as exc:
-            progress.failed.extend((action, exc) for action in lost)
+            progress.failed.extend((action, exc) for action in progress.lost)
+            progress.lost = []
             return
-    progress.failed.extend(
-        (action, errors.EtcdConflict("another writer was faster in each attempt"))
-        for stage in stages
-        for action in stage
-    )
+        progress.planned_again(stages)
+    for action in [action for stage in stages for action in stage]:
+        if action.key in lost:
+            faster = errors.EtcdConflict("another writer was faster in each attempt")
+            progress.failed.append((action, faster))
+        else:
+            progress.not_tried.append(action)
+
+
+def _give_up_full_directories(progress: _batch.Progress, refused: t.Set[str]) -> None:
+    """A directory that could not be removed before, and was seen to be empty since, is not empty."""
+    lost, progress.lost = progress.lost, []
+    for action in lost:
+        if action.key in refused and action.kind is ActionKind.REMOVE_DIR:
+            progress.failed.append((action, _not_empty(action)))
+        else:
+            progress.lost.append(action)
 
 
 def _not_empty(action: KeyAction) -> Refusal:
@@ -219,36 +236,55 @@ def _summary(done: t.Sequence[KeyAction]) -> t.Dict[str, t.Any]:
 
 
 def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
+    failed = [_failed(action, exc) for action, exc in progress.failed]
+    failed += [_failed(action, _possible(action)) for action in progress.possible]
     return {
-        "failed_keys": [
-            {
-                "key": action.key,
-                "action": action.kind.value,
-                "reason": str(exc),
-                "outcome": "unknown" if isinstance(exc, errors.EtcdOutcomeUnknown) else "not_done",
-            }
-            for action, exc in progress.failed
-        ],
+        "failed_keys": failed,
+        "lost": [action.key for action in progress.lost],
         "not_tried": [action.key for action in progress.not_tried],
     }
 
 
+def _failed(action: KeyAction, exc: Exception) -> t.Dict[str, t.Any]:
+    unknown = isinstance(exc, errors.EtcdOutcomeUnknown)
+    return {
+        "key": action.key,
+        "action": action.kind.value,
+        "reason": str(exc),
+        "outcome": "unknown" if unknown else "not_done",
+        "etcd_index": exc.index if isinstance(exc, errors.EtcdException) else None,
+    }
+
+
+def _possible(action: KeyAction) -> errors.EtcdOutcomeUnknown:
+    return errors.EtcdOutcomeUnknown(
+        "the answer to the write of %s was lost, and another client wrote it at the same time"
+        % action.key
+    )
+
+
 def _failure(progress: _batch.Progress) -> str:
     action, exc = progress.failed[0]
-    return "%s of %s failed: %s (%d writes done, %d failed, %d not tried; run the task again)" % (
-        action.kind.value,
-        action.key,
-        exc,
-        len(progress.done),
-        len(progress.failed),
-        len(progress.not_tried),
+    return (
+        "%s of %s failed: %s (%d writes done, %d failed, %d lost to another writer, %d not tried;"
+        " run the task again)"
+        % (
+            action.kind.value,
+            action.key,
+            exc,
+            len(progress.done),
+            len(progress.failed) + len(progress.possible),
+            len(progress.lost),
+            len(progress.not_tried),
+        )
     )
 
 
 def _diff(
-    before: States, stages: t.Sequence[tree_plan.Stage], secret: t.Any, wish: tree_wish.Wish
+    first: States, done: t.Sequence[KeyAction], secret: t.Any, wish: tree_wish.Wish
 ) -> t.Dict[str, t.Any]:
-    after = tree_diff.states_after(before, stages, wish)
+    before = tree_diff.states_before(first, done)
+    after = tree_diff.states_after(before, done, wish)
     return {
         "before_header": wish.path,
         "after_header": wish.path,

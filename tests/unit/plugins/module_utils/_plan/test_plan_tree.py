@@ -319,7 +319,7 @@ def test_plans(name):
     stages = plan(current, wished)
     assert steps(stages) == expected
     # Planned again on what it leads to, there is nothing to do.
-    after = states_after(current, stages, wished)
+    after = states_after(current, [one for stage in stages for one in stage], wished)
     assert steps(plan(after, wished)) == []
 
 
@@ -469,7 +469,7 @@ def test_the_lines_of_a_diff():
     wished = wish({"a": "ü", "d": {"e": {"f": 1}}, "s": "other", "u": "same"}, purge=True, ttl=7)
     secret = matcher(["s", "u"])
     stages = plan(current, wished)
-    after = states_after(current, stages, wished)
+    after = states_after(current, [one for stage in stages for one in stage], wished)
     assert listing(current, wished, secret).splitlines() == [
         "/t/",
         '/t/a = "x\\ny"',

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _backups, _deps, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _backups, _carry_out, _deps, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Incomplete, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.tree import manage_tree
 from ansible_collections.quorum.etcd.plugins.modules.etcd_tree import ARGUMENT_SPEC
@@ -35,6 +35,8 @@ class Task:
         for key, value in (has or {}).items():
             self.store.put(key, value)
         self.store.faults.extend(faults)
+        # One after the other, unless a test is about writes that are under way together.
+        options.setdefault("concurrency", 1)
         self.options = dict(UNSET, path="/t", tree=tree, **options)
 
     def run(self, *, apply=True):
@@ -140,7 +142,7 @@ def test_an_endpoint_that_takes_nothing():
     task = Task(FOUR)
     task.store.refusals = 2
     assert task.run()["counts"]["created"] == 4
-    assert task.store.batches == [4, 3, 2]
+    assert task.store.batches == [1, 1, 1]
 
 
 def test_a_failure_part_way():
@@ -153,7 +155,7 @@ def test_a_failure_part_way():
     assert failure.report["failed_keys"][0]["outcome"] == "not_done"
     assert failure.report["not_tried"] == ["/t/c", "/t/d", "/t/z"]
     assert "create of /t/b failed" in str(failure)
-    assert "1 writes done, 1 failed, 3 not tried" in str(failure)
+    assert "1 writes done, 1 failed, 0 lost to another writer, 3 not tried" in str(failure)
     # Every key is as it was or as it should be, and the next run does the rest.
     assert task.values == {"/t/a": "1", "/t/z": "z"}
     assert task.run()["done"] == ["/t/b", "/t/c", "/t/d", "/t/z"]
@@ -192,6 +194,141 @@ def test_a_lost_race_is_final_where_it_is_to_be():
     assert failure.report["not_tried"] == ["/t/c", "/t/d"]
 
 
+def accounts(report):
+    """What became of each key, of a report of a failure."""
+    found = {
+        "done": report["done"],
+        "failed": [one["key"] for one in report["failed_keys"]],
+        "lost": report["lost"],
+        "not_tried": report["not_tried"],
+    }
+    keys = [key for some in found.values() for key in some]
+    assert len(keys) == len(set(keys)), "each is in one list"
+    return {name: some for name, some in found.items() if some}
+
+
+def test_one_key_is_lost_and_another_one_fails():
+    task = Task(FOUR, has={"/t/z": "z"}, purge=True)
+    refused = raising(errors.EtcdUnauthorized("no"))
+    task.store.faults.extend([after(lambda: task.store.put("/t/a", "other")), refused])
+    failure = task.fail()
+    assert accounts(failure.report) == {
+        "failed": ["/t/b"],
+        "lost": ["/t/a"],
+        "not_tried": ["/t/c", "/t/d", "/t/z"],
+    }
+    assert "0 writes done, 1 failed, 1 lost to another writer, 3 not tried" in str(failure)
+    assert not failure.changed
+
+
+def test_the_tree_cannot_be_read_again():
+    task = Task(FOUR, has={"/t/z": "z"}, purge=True)
+    task.store.faults.append(after(lambda: task.store.put("/t/a", "other")))
+
+    def fail():
+        raise errors.EtcdUnreachable("no endpoint answered")
+
+    task.store.before_read.extend([lambda: None, fail])
+    failure = task.fail()
+    assert accounts(failure.report) == {
+        "done": ["/t/b", "/t/c", "/t/d"],
+        "failed": ["/t/a"],
+        "not_tried": ["/t/z"],
+    }
+    assert "no endpoint answered" in str(failure)
+
+
+def test_another_client_that_is_always_faster_with_one_key():
+    task = Task({"a": "1", "b": "2"}, has={"/t/z": "z"}, purge=True)
+    numbers = iter(range(100))
+
+    def faster(commit):
+        task.store.put("/t/a", "other%d" % next(numbers))
+        return delivered(commit)
+
+    task.store.faults.extend([faster, delivered] + [faster] * 9)
+    failure = task.fail()
+    assert accounts(failure.report) == {
+        "done": ["/t/b"],
+        "failed": ["/t/a"],
+        "not_tried": ["/t/z"],
+    }
+
+
+def test_another_client_that_is_as_often_faster_and_ends_with_what_is_wished():
+    task = Task({"a": "1"})
+    values = iter(["x%d" % one for one in range(_carry_out.ATTEMPTS - 1)] + ["1"])
+    task.store.faults.extend(
+        [after(lambda: task.store.put("/t/a", next(values)))] * _carry_out.ATTEMPTS
+    )
+    assert not task.run()["changed"]
+
+
+def test_an_outcome_that_is_unknown_names_the_index_that_was_found():
+    task = Task(FOUR, on_conflict="fail")
+    task.store.faults.append(after(lambda: task.store.create("/t/a", "1"), lost_before))
+    failure = task.fail()
+    (failed,) = failure.report["failed_keys"]
+    assert (failed["key"], failed["outcome"]) == ("/t/a", "unknown")
+    assert failed["etcd_index"] == 11
+    assert "at the index 11" in failed["reason"]
+
+
+def test_an_equal_write_is_enough_for_a_tree_that_may_meet_others():
+    task = Task({"a": "1"})
+    task.store.faults.append(after(lambda: task.store.create("/t/a", "1"), lost_before))
+    assert task.run()["done"] == ["/t/a"]
+
+
+def test_a_refresh_in_doubt_is_read_again_and_counts():
+    task = Task({"a": "1", "b": "2"}, ttl=60, faults=[lost_after], has={"/t/a": "1", "/t/b": "2"})
+    report = task.run()
+    assert sorted(report["done"]) == ["/t/a", "/t/b"]
+    assert report["counts"]["refreshed"] == 2
+    assert (task.store.sends, task.store.reads) == (2, 3)
+
+
+def test_a_refresh_in_doubt_and_a_failure():
+    task = Task({"a": "1", "b": "2"}, ttl=60, has={"/t/a": "1", "/t/b": "2"}, concurrency=2)
+    task.store.faults.extend([lost_after, raising(errors.EtcdUnauthorized("no"))])
+    failure = task.fail()
+    assert accounts(failure.report) == {"failed": ["/t/b", "/t/a"]}
+    outcomes = {one["key"]: one["outcome"] for one in failure.report["failed_keys"]}
+    assert outcomes == {"/t/a": "unknown", "/t/b": "not_done"}
+    assert "2 failed, 0 lost" in str(failure)
+
+
+def lines(report):
+    diff = report["diff"]()
+    return diff["before"].splitlines(), diff["after"].splitlines()
+
+
+def test_the_diff_shows_what_was_done_after_a_second_plan():
+    task = Task({"a": "1", "b": "2", "c": "3"}, has={"/t/b": "old"})
+    task.store.faults.extend(
+        [
+            after(lambda: task.store.put("/t/a", "1")),  # as wished, so not ours
+            after(lambda: task.store.put("/t/b", "theirs")),  # replaced by the second plan
+        ]
+    )
+    report = task.run()
+    assert sorted(report["done"]) == ["/t/b", "/t/c"]
+    seen_before, seen_after = lines(report)
+    assert '/t/b = "theirs"' in seen_before and '/t/b = "old"' not in seen_before
+    assert '/t/b = "2"' in seen_after and '/t/c = "3"' in seen_after
+    assert not [line for line in seen_before + seen_after if line.startswith("/t/a ")]
+
+
+def test_the_diff_of_what_another_client_removed():
+    task = Task({}, has={"/t/a": "1", "/t/b": "2"}, purge=True)
+    task.store.faults.append(after(lambda: task.store.remove("/t/a")))
+    report = task.run()
+    assert report["done"] == ["/t/b"]
+    seen_before, seen_after = lines(report)
+    assert '/t/b = "2"' in seen_before
+    assert [line for line in seen_after if line.startswith("/t/b")] == []
+
+
 def test_a_writer_that_is_always_faster():
     task = Task({"a": "1"})
     numbers = iter(range(100))
@@ -201,7 +338,7 @@ def test_a_writer_that_is_always_faster():
     failure = task.fail()
     assert not failure.changed
     assert "another writer was faster" in failure.report["failed_keys"][0]["reason"]
-    assert task.store.sends == _apply.ATTEMPTS
+    assert task.store.sends == _carry_out.ATTEMPTS
 
 
 def test_a_directory_in_which_another_writes():
@@ -220,6 +357,7 @@ def test_a_directory_that_is_never_empty():
     assert failure.changed
     assert "/t/d is not empty, though a listing shows no children" in str(failure)
     assert "include_hidden: true" in str(failure)
+    assert accounts(failure.report) == {"done": ["/t/d/x"], "failed": ["/t/d"]}
 
 
 def test_hidden_keys_are_read_by_name():
