@@ -246,13 +246,13 @@ def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
 
 
 def _failed(action: KeyAction, exc: Exception) -> t.Dict[str, t.Any]:
-    unknown = isinstance(exc, errors.EtcdOutcomeUnknown)
+    unknown = exc if isinstance(exc, errors.EtcdOutcomeUnknown) else None
     return {
         "key": action.key,
         "action": action.kind.value,
         "reason": str(exc),
-        "outcome": "unknown" if unknown else "not_done",
-        "etcd_index": exc.index if isinstance(exc, errors.EtcdException) else None,
+        "outcome": "not_done" if unknown is None else "unknown",
+        "etcd_index": None if unknown is None else unknown.index,
     }
 
 
