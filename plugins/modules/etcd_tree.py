@@ -232,7 +232,7 @@ done:
 failed_keys:
   description:
     - What was not carried out, as far as is known. Each has the C(key), the C(action), the C(reason), the
-      C(outcome) and the C(etcd_index).
+      name of the C(error) (V(null) where it has none), the C(outcome) and the C(etcd_index).
     - The outcome is V(not_done), or V(unknown) where the cluster cannot tell. The index is then that of a
       write that was found and is equal to the task's; V(null) if none was found.
   type: list

@@ -247,10 +247,12 @@ def _left(progress: _batch.Progress) -> t.Dict[str, t.Any]:
 
 def _failed(action: KeyAction, exc: Exception) -> t.Dict[str, t.Any]:
     unknown = exc if isinstance(exc, errors.EtcdOutcomeUnknown) else None
+    error = exc.error if isinstance(exc, Refusal) else type(exc)
     return {
         "key": action.key,
         "action": action.kind.value,
         "reason": str(exc),
+        "error": None if error is None else error.__name__,
         "outcome": "not_done" if unknown is None else "unknown",
         "etcd_index": None if unknown is None else unknown.index,
     }

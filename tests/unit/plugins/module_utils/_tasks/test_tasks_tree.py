@@ -153,6 +153,7 @@ def test_a_failure_part_way():
     assert failure.report["done"] == ["/t/a"]
     assert [one["key"] for one in failure.report["failed_keys"]] == ["/t/b"]
     assert failure.report["failed_keys"][0]["outcome"] == "not_done"
+    assert failure.report["failed_keys"][0]["error"] == "EtcdUnauthorized"
     assert failure.report["not_tried"] == ["/t/c", "/t/d", "/t/z"]
     assert "create of /t/b failed" in str(failure)
     assert "1 writes done, 1 failed, 0 lost to another writer, 3 not tried" in str(failure)
