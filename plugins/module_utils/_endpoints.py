@@ -80,10 +80,14 @@ def parse(text: t.Any, *, port: int = 2379, protocol: str = "http") -> Endpoint:
     return Endpoint(scheme, host, _port(port if port_text is None else port_text, text))
 
 
-def parse_url(text: t.Any) -> t.Optional[Endpoint]:
-    """The endpoint of a URL that a member advertises; None where it is no http or https one."""
+def parse_url(text: t.Any, *, port: int = 2379) -> t.Optional[Endpoint]:
+    """The endpoint of a URL that a member advertises; None where it is no http or https one.
+
+    Args:
+        port: for a URL that names none.
+    """
     try:
-        return parse(text) if isinstance(text, str) and "://" in text else None
+        return parse(text, port=port) if isinstance(text, str) and "://" in text else None
     except ClientException:
         return None
 

@@ -21,7 +21,9 @@ attributes:
   check_mode:
     support: full
     details:
-      - Reads the members and their health, and changes nothing. Does not wait.
+      - Reads the members and their health, and changes nothing. Does not wait. That there is no member
+        of this name, and no O(peer_urls) to add one with, is a warning, because an earlier task of the
+        play may add it.
   diff_mode:
     support: full
   idempotent:
@@ -31,20 +33,29 @@ options:
     description:
       - Where the member listens for other members, all of its URLs, with scheme and host. Port 2380 is
         added where none is named.
-      - A member is known by the set of its peer URLs, else by O(name), else by O(id). If it is known
-        by one of the latter two and has other peer URLs, they are changed.
-      - With O(state=absent), some of a member's peer URLs are not enough to mean it, and are refused
-        unless O(name) or O(id) finds the same member.
+      - All that is given of O(peer_urls), O(name) and O(id) must mean the same one member. Otherwise the
+        task fails and lists the members that are meant; so it does where two members have one name, as
+        in the middle of a replacement, and nothing else says which.
+      - With O(state=present), peer URLs that no member has are those that the member is to have. If its
+        name or id finds it, they are changed; the member is not to be reached at them until it has
+        been started there.
+      - With O(state=absent), some of a member's peer URLs are enough only if O(name) or O(id) finds the
+        same member.
       - Required to add a member.
     type: list
     elements: str
   name:
     description:
       - The member's name. A member that has been added has none until it starts; for such a one, this
-        is the name in the configuration that is returned, and cannot hold a comma or an equals sign.
+        is the name in the configuration that is returned.
+      - With O(state=present), letters and digits of ASCII, dots, underscores and hyphens only, because
+        it gets into files. Mean a member that has another name by its O(id).
     type: str
   id:
-    description: The member's id in hexadecimal, as this module and M(quorum.etcd.etcd_info) return it.
+    description:
+      - The member's id in hexadecimal, as this module and M(quorum.etcd.etcd_info) return it.
+      - With O(state=present), a member with this id must be there; one that is added gets its id from
+        the server.
     type: str
   state:
     description: Whether the member is to be in the cluster.
@@ -54,7 +65,12 @@ options:
   force:
     description:
       - Make the change also if it would leave the cluster without a quorum of started, healthy
-        members. Adding a member to a cluster of one does so until the new member has started.
+        members. Adding a member to a cluster of one does so until the new member has started; other
+        peer URLs for a healthy member may do so until it has been started there.
+      - Members that are among the endpoints are asked for their health there, and known by their id;
+        the others are asked at the client URLs that they advertise, without O(username) and
+        O(password), and not over http if the endpoints are https. One that cannot be asked does not
+        count as healthy; the refusal, or a warning, says why it could not.
     type: bool
     default: false
   retry_timeout:
@@ -135,7 +151,11 @@ members:
   elements: dict
   returned: success
 initial_cluster:
-  description: All members as the configuration of a new one names them.
+  description:
+    - All members as the configuration of a new one names them.
+    - V(null), with a warning, if a member has a name or a peer URL with other characters than letters and
+      digits of ASCII, dots, underscores and hyphens. A member that would need the configuration is then
+      not added.
   type: str
   returned: success
   sample: etcd1=http://10.0.1.10:2380,etcd4=http://10.0.1.13:2380
@@ -144,7 +164,9 @@ initial_cluster_state:
   type: str
   returned: success
 environment:
-  description: The environment variables with which the member is started; V(null) if it is not in the cluster.
+  description:
+    - The environment variables with which the member is started; V(null) if it is not in the cluster, or
+      RV(initial_cluster) is V(null).
   type: dict
   returned: success
   sample:

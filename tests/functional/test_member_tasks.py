@@ -188,22 +188,90 @@ def test_refusals_without_a_reason(changing: Cluster) -> None:
 
 
 def test_which_member_is_meant(changing: Cluster) -> None:
-    """By its peer URLs first, then by its name, then by its id, which is a number."""
+    """All that is given must mean the same one: its peer URLs, its name, its id, which is a number."""
     client = Client(changing.endpoints)
     # The list is a local answer; a quorum read makes sure that whoever answers has caught up.
     client.read("/", quorum=True)
     one, two, three = sorted(client.members(), key=lambda member: member.name)
     for found, options in (
-        (one, {"peer_urls": one.peer_urls, "name": two.name, "id": three.id}),
-        (two, {"name": two.name, "id": three.id}),
-        (three, {"name": "nobody", "id": "0" + three.id.upper()}),
+        (one, {"peer_urls": one.peer_urls, "name": one.name, "id": one.id}),
+        (two, {"name": two.name}),
+        (three, {"name": three.name, "id": "0" + three.id.upper()}),
     ):
         report = _manage(client, **options)
         assert (report["changed"], report["member"]["id"]) == (False, found.id)
         assert report["member"]["id_decimal"] == str(int(found.id, 16))
         gone = _would(client, state="absent", **options)
         assert (gone["changed"], gone["member"]["id"]) == (True, found.id)
+    for options in (
+        {"peer_urls": one.peer_urls, "name": two.name},
+        {"peer_urls": one.peer_urls, "id": three.id},
+        {"name": two.name, "id": three.id},
+        {"name": "nobody", "id": three.id},
+        {"name": one.name, "id": "1234"},
+    ):
+        for state in ("present", "absent"):
+            with pytest.raises(Refusal) as caught:
+                _manage(client, state=state, **options)
+            assert "it is not clear which member is meant" in str(caught.value)
     assert sorted(client.members(), key=lambda member: member.name) == [one, two, three]
+
+
+def test_two_members_of_one_name(binary: Binary) -> None:
+    """In the middle of a replacement: the healthy one is not removed for the dead one."""
+    with Cluster(binary, size=3) as cluster:
+        client = Client(cluster.endpoints)
+        url = cluster.new_peer_url()
+        added = _manage(client, peer_urls=[url])
+        # The servers compare URLs only: the names of the others in its configuration are free.
+        others = added["initial_cluster"].replace(added["member"]["id"] + "=", "m1=")
+        others = others.replace(
+            "m1=" + cluster.members[0].peer_url, "old=" + cluster.members[0].peer_url
+        )
+        dead, new = cluster.members[0], None
+        dead.kill()
+        data = dead.data_dir
+        shutil.rmtree(data)
+        new = cluster.add_member_process("m1", url, others, wait=False)
+        waited = _manage(Client(cluster.endpoints[1:]), id=added["member"]["id"], wait=True)
+        assert (waited["member"]["name"], new.name) == ("m1", "m1")
+        client = Client(cluster.endpoints[1:])
+        two = [one for one in client.members() if one.name == "m1"]
+        assert len(two) == 2
+        for state in ("present", "absent"):
+            with pytest.raises(Refusal) as caught:
+                _manage(client, name="m1", state=state)
+            assert all(one.id in str(caught.value) for one in two)
+        removed = _manage(client, name="m1", peer_urls=[dead.peer_url], state="absent")
+        assert (removed["changed"], removed["member"]["id"]) == (
+            True,
+            [one.id for one in two if one.id != added["member"]["id"]][0],
+        )
+        assert [one.id for one in client.members() if one.name == "m1"] == [added["member"]["id"]]
+        # Once more, the URLs of the dead one are nobody's, and the name is that of the other.
+        with pytest.raises(Refusal):
+            _manage(client, name="m1", peer_urls=[dead.peer_url], state="absent")
+        cluster.members.remove(dead)
+
+
+def test_other_peer_urls_of_a_healthy_member_are_guarded(binary: Binary) -> None:
+    """With one of three down, moving another would leave no quorum until it has moved."""
+    with Cluster(binary, size=3) as cluster:
+        client = Client(cluster.endpoints)
+        url = cluster.new_peer_url()
+        assert _would(client, name="m2", peer_urls=[url])["action"] == "update"
+        cluster.member("m3").kill()
+        cluster.wait_healthy()
+        client = Client(cluster.endpoints)
+        with pytest.raises(Refusal) as caught:
+            _manage(client, name="m2", peer_urls=[url])
+        assert "until the member m2 has been started with its new peer URLs, 1 of 3" in str(
+            caught.value
+        )
+        assert "the member m3 could not be asked for its health" in str(caught.value)
+        assert _would(client, name="m2", peer_urls=[url], force=True)["action"] == "update"
+        # The one that is down costs nothing.
+        assert _would(client, name="m3", peer_urls=[url])["action"] == "update"
 
 
 def test_three_grow_to_five_lose_their_leader_and_are_three_again(changing: Cluster) -> None:
@@ -348,11 +416,14 @@ def test_others_are_faster(changing: Cluster) -> None:
     assert added["changed"] is (overtaken.refused == [errors.EtcdReconfigurationRefused])
     assert added["member"]["peer_urls"] == [url]
 
-    # One that is gone when it is to be changed is added anew, which is what was asked for.
+    # One that is gone when it is to be changed cannot be had again: its id is never used twice.
     overtaken.refused.clear()
     moved_url = changing.new_peer_url()
-    moved = _manage(overtaken, id=added["member"]["id"], peer_urls=[moved_url])
+    with pytest.raises(Refusal) as caught:
+        _manage(overtaken, id=added["member"]["id"], peer_urls=[moved_url])
+    assert "there is no member with the id %s" % added["member"]["id"] in str(caught.value)
     assert overtaken.refused[0] in (errors.EtcdMemberNotFound, errors.EtcdReconfigurationRefused)
+    moved = _manage(Client(changing.endpoints), name="m4", peer_urls=[moved_url])
     assert (moved["changed"], moved["member"]["peer_urls"]) == (True, [moved_url])
     assert [one.peer_urls for one in overtaken.members() if not one.started] == [(moved_url,)]
     url = moved_url

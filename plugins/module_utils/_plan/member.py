@@ -10,11 +10,17 @@ PRIVATE to the collection: it can change at any time.
 from __future__ import annotations
 
 import enum
+import re
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
+
+#: What a name may hold that gets into a configuration, and what a URL: nothing that a shell, systemd
+#: or etcd's own list of members could take for something else.
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_URL = re.compile(r"[a-z]+://[A-Za-z0-9._:%\[\]-]+")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class Wish:
     name: t.Optional[str] = None
     number: t.Optional[int] = None
     peer_urls: t.FrozenSet[str] = frozenset()
+
+
+class Missing(Refusal):
+    """There is no such member, and nothing to add it with; an earlier task of a play may add it."""
 
 
 class MemberActionKind(enum.Enum):
@@ -57,39 +67,93 @@ class MemberAction:
 
 
 def find(members: t.Sequence[Member], wish: Wish) -> t.Optional[Member]:
-    """The member that a wish means: by all its peer URLs, else by its name, else by its id.
+    """The one member that everything in a wish means; None: there is no such member.
+
+    A member that has not started has no name, and is meant by any that is nobody else's. Peer URLs
+    mean the member that has exactly these; a wish for a member to be present may also name new ones,
+    and one for it to be absent some of those of a member that its name or id finds.
 
     The members' own URLs must be in the form of `_endpoints.parse_peer_url`.
+
+    Raises:
+        Refusal: several members are meant, or not all that is in the wish means the same one.
     """
-    for member in members:
-        if wish.peer_urls and frozenset(member.peer_urls) == wish.peer_urls:
-            return member
-    for member in members:
-        if wish.name is not None and member.name == wish.name:
-            return member
-    for member in members:
-        if wish.number is not None and int(member.id, 16) == wish.number:
-            return member
-    return None
+    meant = _meant(members, wish)
+    found = [member for member in members if any(member in those for unused, those in meant)]
+    named = any(member.name == wish.name for member in members)
+
+    def fits(member: Member) -> bool:
+        return all(
+            member in those or (what == "name" and not member.started and not named)
+            for what, those in meant
+        )
+
+    fitting = [member for member in found if fits(member)]
+    if len(fitting) == 1 or not found:
+        return fitting[0] if fitting else None
+    raise Refusal(
+        "it is not clear which member is meant: %s; all that is given must mean the same one member,"
+        " so correct it, leave out what is wrong, or add its id"
+        % "; ".join(_in_words(wish, what, those) for what, those in meant)
+    )
+
+
+def only(member: Member, wish: Wish) -> Wish:
+    """The wish for the member that was found, which is known by its id from now on.
+
+    Another one of the same name, or with the same peer URLs, is not meant.
+    """
+    return Wish(wish.present, number=int(member.id, 16))
+
+
+def _meant(members: t.Sequence[Member], wish: Wish) -> t.List[t.Tuple[str, t.List[Member]]]:
+    """Which members each part of a wish means by itself."""
+    meant = []
+    if wish.name is not None:
+        meant.append(("name", [one for one in members if one.name == wish.name]))
+    if wish.number is not None:
+        meant.append(("id", [one for one in members if int(one.id, 16) == wish.number]))
+    urls = [one for one in members if wish.peer_urls == frozenset(one.peer_urls)]
+    if not urls and not wish.present and meant:
+        urls = [one for one in members if wish.peer_urls.issubset(one.peer_urls)]
+    if wish.peer_urls and (urls or not wish.present):
+        meant.append(("peer_urls", urls))
+    return meant
+
+
+def _in_words(wish: Wish, what: str, those: t.Sequence[Member]) -> str:
+    given = {
+        "name": wish.name,
+        "id": "%x" % (wish.number or 0),
+        "peer_urls": ", ".join(sorted(wish.peer_urls)),
+    }[what]
+    return "%s %s means %s" % (
+        what,
+        given,
+        " and ".join(
+            "the member %s (id %s, peer URLs %s)"
+            % (one.name or "that has not started", one.id, ", ".join(sorted(one.peer_urls)))
+            for one in those
+        )
+        or "none",
+    )
 
 
 def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
     """What to change so that the cluster is as wished.
 
     Raises:
-        Refusal: a member is to be added and the task names no peer URLs; or one of them belongs
-            to another member; or a member is to be removed and the task names only some of its
-            peer URLs, or others with them, and no name or id that finds it.
+        Refusal: as `find`; or a member is to be added and the task names no peer URLs, or an id; or
+            one of the peer URLs belongs to another member; or a member is to be removed and the
+            task names only some of its peer URLs, or others with them, and no name or id.
     """
     member = find(members, wish)
     if not wish.present:
-        _refuse_part_of(members, member, wish)
-        kind = MemberActionKind.NOTHING if member is None else MemberActionKind.REMOVE
-        return MemberAction(kind, member)
-    if member is not None and wish.peer_urls in (
-        frozenset(),
-        frozenset(member.peer_urls),
-    ):
+        if member is None:
+            _refuse_part_of(members, wish)
+            return MemberAction(MemberActionKind.NOTHING)
+        return MemberAction(MemberActionKind.REMOVE, member)
+    if member is not None and wish.peer_urls in (frozenset(), frozenset(member.peer_urls)):
         return MemberAction(MemberActionKind.NOTHING, member, frozenset(member.peer_urls))
     for other in members:
         shared = wish.peer_urls.intersection(other.peer_urls)
@@ -100,18 +164,20 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
             )
     if member is not None:
         return MemberAction(MemberActionKind.UPDATE, member, wish.peer_urls)
-    if not wish.peer_urls:
+    if wish.number is not None:
         raise Refusal(
-            "there is no member %s, and without peer_urls none can be added"
-            % (wish.name if wish.name is not None else "with the id %x" % (wish.number or 0))
+            "there is no member with the id %x; leave id out to add one, which gets its id from the"
+            " server" % wish.number
         )
+    if not wish.peer_urls:
+        raise Missing("there is no member %s, and without peer_urls none can be added" % wish.name)
     return MemberAction(MemberActionKind.ADD, None, wish.peer_urls)
 
 
-def _refuse_part_of(members: t.Sequence[Member], found: t.Optional[Member], wish: Wish) -> None:
-    """Not to call a member absent that has one of the peer URLs, nor to remove it on a guess."""
+def _refuse_part_of(members: t.Sequence[Member], wish: Wish) -> None:
+    """Not to call a member absent that has one of the peer URLs."""
     for member in members:
-        if member is not found and wish.peer_urls.intersection(member.peer_urls):
+        if wish.peer_urls.intersection(member.peer_urls):
             raise Refusal(
                 "peer_urls names %s, which belongs to the member %s, whose peer URLs are %s; to remove"
                 " that one, give exactly these, or its name or id without peer_urls"
@@ -131,8 +197,10 @@ def objection(
     Args:
         healthy: ids of the members that have just said that they are healthy.
     """
-    if action.kind not in (MemberActionKind.ADD, MemberActionKind.REMOVE):
+    if action.kind is MemberActionKind.NOTHING:
         return None
+    if action.kind is MemberActionKind.UPDATE:
+        return _objection_to_moving(members, healthy, action.member)
     if action.kind is MemberActionKind.ADD:
         left = len(healthy)
         size = len(members) + 1
@@ -153,6 +221,21 @@ def objection(
     return (
         "after this change the cluster would have %d members and need %d of them, and %d are"
         " started and healthy" % (size, needed, left)
+    )
+
+
+def _objection_to_moving(
+    members: t.Sequence[Member], healthy: t.AbstractSet[str], moving: t.Optional[Member]
+) -> t.Optional[str]:
+    """The others look for a member at its new peer URLs, where it is once it has been restarted."""
+    if moving is None or moving.id not in healthy or len(members) == 1:
+        return None
+    left, needed = len(healthy) - 1, len(members) // 2 + 1
+    if left >= needed:
+        return None
+    return (
+        "until the member %s has been started with its new peer URLs, %d of %d members are healthy,"
+        " and %d are needed" % (moving.name, left, len(members), needed)
     )
 
 
@@ -196,6 +279,34 @@ def likely_reason(members: t.Sequence[Member], healthy: t.AbstractSet[str]) -> s
             " or a member with the same peer URLs was removed within the same second"
         )
     return " and ".join(reasons)
+
+
+def unfit_name(name: str) -> bool:
+    """Whether a name must not get into a configuration."""
+    return _NAME.fullmatch(name) is None
+
+
+def unfit_url(url: str) -> bool:
+    """The same of a peer URL."""
+    return _URL.fullmatch(url) is None
+
+
+def unfit(members: t.Sequence[Member]) -> t.List[str]:
+    """Which members must not get into the configuration of another one, and why.
+
+    Names and URLs are what other members, or whoever started them, chose. They end up in files that
+    are read by root.
+    """
+    found = []
+    for member in members:
+        if member.name and unfit_name(member.name):
+            found.append("the name %r of the member %s" % (member.name, member.id))
+        found += [
+            "the peer URL %r of the member %s" % (url, member.id)
+            for url in sorted(member.peer_urls)
+            if unfit_url(url)
+        ]
+    return found
 
 
 def initial_cluster(

@@ -10,6 +10,7 @@ PRIVATE to the collection: it can change at any time.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import typing as t
 
@@ -64,9 +65,19 @@ def manage_member(
     wish = _wish(options)
     client = connect()
     before = _members(client)
-    action = member_plan.plan(before, wish)
+    action, warnings = _planned(before, wish, apply=apply)
+    if action.kind is MemberActionKind.REMOVE and action.member is not None:
+        wish = member_plan.only(action.member, wish)
+    unfit = member_plan.unfit(before)
+    starts = action.changes if action.member is None else not action.member.started
+    if unfit and wish.present and starts:
+        raise Refusal(
+            "the member could not be configured: %s must not get into a configuration, where"
+            " only letters and digits of ASCII, dots, underscores and hyphens are safe; give that"
+            " member another one first" % " and ".join(unfit)
+        )
     guard = (lambda *unused: []) if options["force"] else _guard_quorum  # type: Guard
-    warnings = guard(client, before, action)
+    warnings += guard(client, before, action)
     after = before
     if action.changes and apply:
         deadline = clock() + options["retry_timeout"]
@@ -74,34 +85,58 @@ def manage_member(
         if not action.changes:
             before = after
     member = member_plan.find(after, wish)
-    if apply and wish.present and options["wait"]:
+    if member is not None and apply and wish.present and options["wait"]:
         deadline = clock() + options["wait_timeout"]
+        wish = member_plan.only(member, wish)
         after, member = _wait(client, wish, action, lambda: clock() < deadline, sleep)
-    return dict(_report(action, before, after, member, options["name"]), warnings=warnings)
+    report = _report(action, before, after, member, options["name"])
+    report["warnings"] += warnings
+    return report
+
+
+def _planned(
+    members: t.Sequence[Member], wish: member_plan.Wish, *, apply: bool
+) -> t.Tuple[MemberAction, t.List[str]]:
+    """The plan, and in check mode a warning of a member that an earlier task would have added."""
+    try:
+        return member_plan.plan(members, wish), []
+    except member_plan.Missing as exc:
+        if apply:
+            raise
+        warning = "%s (this fails without check mode, unless an earlier task of the play adds it)"
+        return MemberAction(MemberActionKind.NOTHING), [warning % exc]
 
 
 def _wish(options: t.Mapping[str, t.Any]) -> member_plan.Wish:
     if options["id"] is None and options["name"] is None and not options["peer_urls"]:
         raise Refusal("nothing says which member is meant; give peer_urls, name or id")
-    if options["state"] == "present" and {",", "="}.intersection(options["name"] or ""):
+    if options["state"] == "present" and member_plan.unfit_name(options["name"] or "x"):
         raise Refusal(
-            "the name of a member cannot hold a comma or an equals sign, with which its"
-            " configuration lists the members; give another than %r" % options["name"]
+            "a name that gets into the configuration of a member has no other characters than letters"
+            " and digits of ASCII, dots, underscores and hyphens; give another than %r, or mean the"
+            " member by its id" % options["name"]
         )
     number = None
     if options["id"] is not None:
-        try:
-            number = int(options["id"], 16)
-        except ValueError as exc:
+        if not re.fullmatch("[0-9A-Fa-f]+", options["id"]):
             raise Refusal(
                 "id is the member's id in hexadecimal, such as 8e9e05c52164694d, not %r"
                 % options["id"]
-            ) from exc
+            )
+        number = int(options["id"], 16)
+    urls = frozenset(_endpoints.parse_peer_url(url) for url in options["peer_urls"] or ())
+    for url in urls:
+        if options["state"] == "present" and member_plan.unfit_url(url):
+            raise Refusal(
+                "a peer URL that gets into the configuration of a member has no other characters in"
+                " its host than letters and digits of ASCII, dots, underscores and hyphens, unlike %s"
+                % url
+            )
     return member_plan.Wish(
         present=options["state"] == "present",
         name=options["name"] or None,
         number=number,
-        peer_urls=frozenset(_endpoints.parse_peer_url(url) for url in options["peer_urls"] or ()),
+        peer_urls=urls,
     )
 
 
@@ -114,9 +149,15 @@ def _members(client: t.Any) -> t.Tuple[Member, ...]:
 
 def _listed(client: t.Any) -> t.Tuple[Member, ...]:
     return tuple(
-        member._replace(peer_urls=tuple(_endpoints.parse_peer_url(url) for url in member.peer_urls))
+        member._replace(peer_urls=tuple(_as_compared(url) for url in member.peer_urls))
         for member in client.members()
     )
+
+
+def _as_compared(url: str) -> str:
+    """The one form of a peer URL; one that is none of http or https stays as it is."""
+    endpoint = _endpoints.parse_url(url, port=2380)
+    return url if endpoint is None else endpoint.url
 
 
 def _health(client: t.Any, members: t.Sequence[Member]) -> t.Dict[str, Survey]:
@@ -289,20 +330,27 @@ def _report(
         after = tuple(one for one in after if member is None or one.id != member.id)
     known = (member.name if member is not None else "") or name
     cluster = member_plan.initial_cluster(after, member, known)
+    unfit = member_plan.unfit(after)
     report = {
         "changed": action.changes,
         "action": action.kind.value,
         "member": None if member is None else _shown(member),
         "members": [_shown(one) for one in sorted(after, key=lambda one: (one.name, one.id))],
-        "initial_cluster": cluster,
+        "initial_cluster": None if unfit else cluster,
         "initial_cluster_state": "existing",
         "environment": None,
+        "warnings": [],
         "diff": {
             "before": _diff(action.member),
             "after": {} if removed or member is None else _diff(member),
         },
     }  # type: t.Dict[str, t.Any]
-    if member is not None and not removed:
+    if unfit:
+        report["warnings"].append(
+            "initial_cluster and environment are not returned, because %s must not get into a"
+            " configuration" % " and ".join(unfit)
+        )
+    elif member is not None and not removed:
         report["environment"] = {
             "ETCD_NAME": known or member.id,
             "ETCD_INITIAL_ADVERTISE_PEER_URLS": ",".join(sorted(member.peer_urls)),

@@ -14,6 +14,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
     initial_cluster,
     likely_reason,
     objection,
+    only,
     plan,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._records import Member
@@ -46,22 +47,82 @@ def wish(present=True, name=None, number=None, peers=()):
     return Wish(present, name, number, frozenset(url(host) for host in peers))
 
 
+@pytest.mark.parametrize("present", [True, False])
 @pytest.mark.parametrize(
-    "wished, found",
+    "options, found",
     [
-        (wish(peers=["b"]), B),
-        (wish(name="b"), B),
-        (wish(number=0xB2), B),
-        (wish(peers=["b"], name="a", number=0xC3), B),
-        (wish(peers=["x"], name="a", number=0xC3), A),
-        (wish(name="x", number=0xC3), C),
-        (wish(peers=["a", "b"]), None),
-        (wish(name=""), None),
-        (wish(number=0xD4), None),
+        ({"peers": ["b"]}, B),
+        ({"name": "b"}, B),
+        ({"number": 0xB2}, B),
+        ({"peers": ["b"], "name": "b", "number": 0xB2}, B),
+        ({"name": "x"}, None),
+        ({"number": 0xFF}, None),
+        ({"peers": ["x"], "name": "x"}, None),
+        # One that has not started has no name: whatever name it is to get does.
+        ({"peers": ["d"], "name": "x"}, NEW),
+        ({"number": 0xD4, "name": "x"}, NEW),
+        ({"number": 0xD4, "peers": ["d"]}, NEW),
     ],
 )
-def test_find(wished, found):
-    assert find(ABC, wished) is found
+def test_find(present, options, found):
+    assert find((*ABC, NEW), wish(present, **options)) is found
+
+
+B_TOO = member("b9", "b", "b9")
+
+
+@pytest.mark.parametrize("present", [True, False])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        # Parts that mean several members
+        (
+            {"peers": ["b"], "name": "a"},
+            "name a means the member a (id a1, peer URLs http://a:2380)",
+        ),
+        ({"peers": ["b"], "name": "a"}, "peer_urls http://b:2380 means the member b (id b2,"),
+        ({"number": 0xC3, "name": "a"}, "id c3 means the member c (id c3,"),
+        ({"number": 0xC3, "peers": ["a"]}, "peer_urls http://a:2380 means the member a"),
+        ({"peers": ["b"], "name": "b", "number": 0xA1}, "id a1 means the member a"),
+        # A part that means none
+        ({"name": "x", "number": 0xC3}, "name x means none; id c3 means the member c"),
+        ({"name": "x", "peers": ["c"]}, "name x means none; peer_urls http://c:2380 means"),
+        ({"name": "a", "number": 0xFF}, "id ff means none"),
+        ({"peers": ["a"], "number": 0xFF}, "id ff means none"),
+        # A name that somebody else has is not that of the one that has not started.
+        (
+            {"name": "a", "peers": ["d"]},
+            "peer_urls http://d:2380 means the member that has not started",
+        ),
+        ({"name": "a", "number": 0xD4}, "id d4 means the member that has not started (id d4,"),
+        # In the middle of a replacement
+        (
+            {"name": "b"},
+            "name b means the member b (id b2, peer URLs http://b:2380) and the member b (id b9",
+        ),
+        ({"name": "b", "number": 0xA1}, "and the member b (id b9"),
+    ],
+)
+def test_members_that_are_not_the_same(present, options, says):
+    with pytest.raises(Refusal) as caught:
+        find((*ABC, NEW, B_TOO), wish(present, **options))
+    assert "it is not clear which member is meant: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("present", [True, False])
+@pytest.mark.parametrize("more", [{"number": 0xB9}, {"peers": ["b9"]}])
+def test_of_two_members_of_one_name_the_id_or_the_peer_urls_say_which(present, more):
+    assert find((*ABC, B_TOO), wish(present, name="b", **more)) is B_TOO
+    assert only(B_TOO, wish(present, name="b", peers=["b9"])) == wish(present, number=0xB9)
+
+
+def test_new_peer_urls_mean_nobody_where_the_member_is_to_be_present():
+    assert find(ABC, wish(peers=["x"], name="a", number=0xA1)) is A
+    for options in ({"name": "a"}, {"number": 0xA1}):
+        with pytest.raises(Refusal) as caught:
+            find(ABC, wish(False, peers=["x"], **options))
+        assert "peer_urls http://x:2380 means none" in str(caught.value)
 
 
 def test_a_member_is_found_by_all_its_urls():
@@ -99,7 +160,8 @@ def test_plan(members, wished, kind, about):
         (wish(peers=["a", "x"]), "the peer URL http://a:2380 belongs to the member a"),
         (wish(peers=["b", "x"], name="a"), "belongs to the member b"),
         (wish(name="x"), "there is no member x, and without peer_urls none can be added"),
-        (wish(number=0xFF), "there is no member with the id ff"),
+        (wish(number=0xFF), "there is no member with the id ff; leave id out to add one"),
+        (wish(number=0xFF, peers=["x"]), "there is no member with the id ff; leave id out"),
         # to be removed, and named by more than its peer URLs
         (
             wish(False, peers=["a", "x"]),
@@ -109,8 +171,9 @@ def test_plan(members, wished, kind, about):
             wish(False, peers=["a", "b"]),
             "to remove that one, give exactly these, or its name or id",
         ),
-        (wish(False, peers=["b", "x"], name="a"), "belongs to the member b"),
-        (wish(False, peers=["b", "x"], number=0xA1), "belongs to the member b"),
+        (wish(False, peers=["b", "x"], name="a"), "http://b:2380, http://x:2380 means none"),
+        (wish(False, peers=["b", "x"], number=0xA1), "http://b:2380, http://x:2380 means none"),
+        (wish(False, peers=["a", "x"], name="a"), "http://a:2380, http://x:2380 means none"),
     ],
 )
 def test_plan_refuses(wished, says):
@@ -124,7 +187,7 @@ def test_plan_refuses(wished, says):
     [
         (wish(False, peers=["a2", "a"]), REMOVE),
         (wish(False, peers=["a"], name="a"), REMOVE),
-        (wish(False, peers=["a2", "x"], number=0xA1), REMOVE),
+        (wish(False, peers=["a2"], number=0xA1), REMOVE),
         (wish(False, peers=["x"]), NOTHING),
     ],
 )
@@ -173,6 +236,26 @@ def test_a_member_that_is_named_by_some_of_its_peer_urls_is_not_called_absent(
         (FIVE, {"a1", "b2", "c3"}, ADD, None, "would have 6 members and need 4 of them, and 3 are"),
         (FIVE, {"a1", "b2", "c3"}, REMOVE, F, None),
         (FIVE, {"a1", "b2", "c3"}, REMOVE, A, "would have 4 members and need 3 of them, and 2 are"),
+        # other peer URLs: it is not to be reached until it has been started there
+        ((A,), {"a1"}, UPDATE, A, None),
+        (
+            (A, B),
+            {"a1", "b2"},
+            UPDATE,
+            A,
+            "new peer URLs, 1 of 2 members are healthy, and 2 are needed",
+        ),
+        (ABC, {"a1", "b2", "c3"}, UPDATE, A, None),
+        (
+            ABC,
+            {"a1", "b2"},
+            UPDATE,
+            A,
+            "until the member a has been started with its new peer URLs, 1 of 3",
+        ),
+        (ABC, {"b2", "c3"}, UPDATE, A, None),
+        (FOUR, {"a1", "b2", "c3"}, UPDATE, A, "2 of 4 members are healthy, and 3 are needed"),
+        (ABC, {"a1"}, UPDATE, B, None),
         # nothing that could cost the quorum
         (ABC, set(), UPDATE, A, None),
         (ABC, set(), NOTHING, A, None),

@@ -150,10 +150,16 @@ class Run:
     [
         ({}, Refusal, "nothing says which member is meant"),
         ({"peer_urls": []}, Refusal, "nothing says which member is meant"),
-        ({"name": "a,b"}, Refusal, "cannot hold a comma or an equals sign"),
-        ({"name": "a=b", "peer_urls": [peer("d")]}, Refusal, "cannot hold a comma or an equals"),
+        *[
+            ({"name": name}, Refusal, "has no other characters than letters and digits of ASCII")
+            for name in ("a,b", "a=b", "x$(id)", "a b", "a\nB=c", "a\n", "a'b", "ä", "\u0663")
+        ],
+        ({"peer_urls": ["http://x$(id):2380"]}, Refusal, "unlike http://x$(id):2380"),
+        ({"peer_urls": ["http://x;y:2380"]}, Refusal, "unlike http://x;y:2380"),
         ({"id": "m1"}, Refusal, "id is the member's id in hexadecimal"),
         ({"id": ""}, Refusal, "id is the member's id in hexadecimal"),
+        ({"id": "-1"}, Refusal, "id is the member's id in hexadecimal"),
+        ({"id": "1_0"}, Refusal, "id is the member's id in hexadecimal"),
         ({"peer_urls": ["d:2380"]}, errors.ClientException, "written with its scheme"),
         ({"peer_urls": ["ftp://d"]}, errors.ClientException, "has the scheme"),
         ({"peer_urls": [peer("d"), "http://d/x"]}, errors.ClientException, "has a path"),
@@ -241,6 +247,15 @@ def test_what_an_addition_returns():
     assert report["diff"] == {"before": {}, "after": {"name": "", "peer_urls": [peer("d")]}}
 
 
+def test_a_member_that_an_earlier_task_would_have_added_is_a_warning_in_check_mode():
+    run = Run(FakeCluster(A, B, C))
+    with pytest.raises(Refusal) as caught:
+        run(name="d", wait=True)
+    report = run(apply=False, name="d", wait=True)
+    assert (report["changed"], report["member"], report["environment"]) == (False, None, None)
+    assert report["warnings"][0].startswith(str(caught.value))
+
+
 def test_what_an_addition_would_return():
     report = Run(FakeCluster(A, B))(apply=False, **D)
     assert (report["member"]["id"], report["member"]["id_decimal"]) == (None, None)
@@ -254,6 +269,41 @@ def test_what_a_removal_returns():
     assert [one["name"] for one in report["members"]] == ["a", "c"]
     assert report["initial_cluster"] == "a=http://a:2380,c=http://c:2380"
     assert report["diff"] == {"before": {"name": "b", "peer_urls": [peer("b")]}, "after": {}}
+
+
+EVIL = member("e5", "x$(id >/file)", host="e")
+EVIL_URL = member("e5", "e", host="e$(id)")
+
+
+@pytest.mark.parametrize("apply", [True, False])
+@pytest.mark.parametrize("evil", [EVIL, EVIL_URL])
+def test_what_others_are_called_gets_into_no_configuration(apply, evil):
+    run = Run(FakeCluster(A, B, C, evil))
+    with pytest.raises(Refusal) as caught:
+        run(apply=apply, **D)
+    assert "the member could not be configured: " in str(caught.value)
+    assert "of the member e5 must not get into a configuration" in str(caught.value)
+    assert run.cluster.sent == []
+    # A member that has started needs no configuration; nor does one that goes.
+    for options in ({"name": "a"}, {"name": "c", "state": "absent"}):
+        report = run(apply=apply, **options)
+        assert (report["initial_cluster"], report["environment"]) == (None, None)
+        assert "of the member e5 must not get into a configuration" in report["warnings"][0]
+    # Without it, all is well.
+    report = run(apply=apply, id="e5", state="absent")
+    assert "$" not in report["initial_cluster"]
+    assert report["warnings"] == []
+
+
+def test_a_member_with_a_name_that_is_not_fit_can_be_meant_by_it_to_be_removed():
+    run = Run(FakeCluster(A, B, C, EVIL))
+    assert run(name=EVIL.name, state="absent")["member"]["id"] == "e5"
+
+
+def test_a_peer_url_that_is_no_http_url_ends_nothing():
+    odd = Member("e5", "e", ("unix://e:1",), ("unix://e:2",))
+    report = Run(FakeCluster(A, B, C, odd))(name="a")
+    assert "e=unix://e:1" in report["initial_cluster"]
 
 
 def test_a_member_that_is_not_there_has_no_environment():
@@ -270,6 +320,7 @@ def test_a_member_that_is_not_there_has_no_environment():
         ([A, B], ["b"], D, "would have 3 members and need 2 of them, and 1 are"),
         ([A, B, C], ["c"], D, "would have 4 members and need 3 of them, and 2 are"),
         ([A, B, C], ["c"], {"name": "b", "state": "absent"}, "need 2 of them, and 1 are"),
+        ([A, B, C], ["c"], {"name": "b", "peer_urls": [peer("x")]}, "its new peer URLs, 1 of 3"),
     ],
 )
 def test_the_quorum_is_guarded(apply, members, ill, options, says):
@@ -497,6 +548,29 @@ def last_words(cluster):
         return listed()
 
     cluster.members = members
+
+
+def test_of_two_members_of_one_name_only_the_one_that_is_meant_goes():
+    old, new = member("a1", "a"), member("e5", "a", host="e")
+    run = Run(FakeCluster(old, new, B, C, ill=["a"], refusals=["done 500"]))
+    with pytest.raises(Refusal):
+        run(name="a", state="absent")
+    assert run.cluster.sent == []
+    # The answer is lost, and what is left of that name is not the one that was meant.
+    report = run(name="a", id="a1", state="absent", force=True)
+    assert (report["changed"], report["member"]["id"]) == (True, "a1")
+    assert run.cluster.sent == [("remove", "a1")]
+    assert run.cluster.members_now == [new, B, C]
+
+
+def test_a_member_that_starts_with_another_name_is_waited_for_all_the_same():
+    run = Run(FakeCluster(A, B, C))
+
+    def start():
+        run.cluster.members_now[-1] = member("d4", "other", host="d")
+
+    run.events.append(start)
+    assert run(wait=True, **D)["member"]["name"] == "other"
 
 
 def test_a_member_may_be_asked_to_remove_itself():
