@@ -75,8 +75,11 @@ options:
     default: false
   retry_timeout:
     description:
-      - Seconds during which a change is tried again that the server refuses without saying why, as it
-        does within 5 seconds of its start, with a peer down, or while another member has not started.
+      - Seconds during which a change is tried again that the server refuses without saying why. It does
+        so while members have been connected for less than 5 seconds.
+      - etcd before 3.5.30 (3.4.23, 3.5.1 and 3.5.16 were tried) also refuses to add a member while a
+        peer is down or another member has not started; 3.5.30 is content with a majority that is
+        connected.
     type: float
     default: 30.0
   wait:
