@@ -20,7 +20,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Only reads.
+      - Only reads. Because an earlier task of the play may make it, that there is no user V(root) is a
+        warning.
   diff_mode:
     support: full
   idempotent:

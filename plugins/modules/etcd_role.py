@@ -20,7 +20,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Only reads.
+      - Only reads. Because an earlier task of the play may take the role from its users, that they
+        still have it is a warning.
   diff_mode:
     support: full
   idempotent:

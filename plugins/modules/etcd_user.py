@@ -20,7 +20,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Only reads.
+      - Only reads. Because an earlier task of the play may make it, a role or user that is missing is
+        a warning.
   diff_mode:
     support: full
     details:

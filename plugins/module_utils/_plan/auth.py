@@ -127,26 +127,28 @@ def permissions_after(current: Permissions, change: PermissionChange) -> Permiss
     )
 
 
-def plan_roles(
-    current: t.Sequence[str],
-    wanted: t.Optional[t.Sequence[str]],
-    known: t.Sequence[str],
-    *,
-    purge: bool,
-) -> RoleChange:
-    """What roles to grant to and revoke from a user.
+def given_roles(user: str) -> t.Tuple[str, ...]:
+    """The roles that the server shows of this user whatever it was given.
 
-    Raises:
-        Refusal: a wanted role does not exist: the server would take it, and could not show the
-            user any more.
+    Observed on 3.4.23 and 3.5.1: root has the role root, which is not stored and cannot be revoked.
     """
+    return (ROOT,) if user == ROOT else ()
+
+
+def unknown_roles(wanted: t.Optional[t.Sequence[str]], known: t.Sequence[str]) -> t.Tuple[str, ...]:
+    """Which wanted roles do not exist.
+
+    The server would take them all the same, and could not show the user any more.
+    """
+    return _less(wanted or (), known)
+
+
+def plan_roles(
+    current: t.Sequence[str], wanted: t.Optional[t.Sequence[str]], *, purge: bool
+) -> RoleChange:
+    """What roles to grant to and revoke from a user."""
     if wanted is None:
         return RoleChange()
-    unknown = _less(wanted, known)
-    if unknown:
-        raise Refusal(
-            "there is no role %s; make it first with quorum.etcd.etcd_role" % ", ".join(unknown)
-        )
     return RoleChange(_less(wanted, current), _less(current, wanted) if purge else ())
 
 

@@ -6,6 +6,9 @@
 
 PRIVATE to the collection: it can change at any time.
 
+What has to be there before a task, and is not, may be what an earlier task of the play makes: in check
+mode, which has not made it, that is a warning and no failure.
+
 The auth API takes no conditions, so a change that another writer was faster with shows as a
 conflict; the state is then read again, once, and either is as wished or the conflict is the answer.
 """
@@ -24,6 +27,26 @@ Connect = t.Callable[..., t.Any]
 Report = t.Dict[str, t.Any]
 
 
+class _Lacking:
+    """What is not as a task needs it: a refusal, or in check mode a warning.
+
+    Attributes:
+        warnings: what was not refused.
+    """
+
+    def __init__(self, apply: bool) -> None:
+        self._apply = apply
+        self.warnings = []  # type: t.List[str]
+
+    def say(self, message: str) -> None:
+        if self._apply:
+            raise Refusal(message)
+        self.warnings.append(
+            "%s (this fails without check mode, unless an earlier task of the play has seen to it)"
+            % message
+        )
+
+
 def manage_role(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool) -> Report:
     """Bring a role to the state that the options describe, and say what changed."""
     name = auth_plan.name_of(options, "role")
@@ -32,13 +55,14 @@ def manage_role(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     if name == auth_plan.ROOT:
         raise Refusal("the role root is part of the server and cannot be changed")
     client = connect()
+    lacking = _Lacking(apply)
     before = _role(client, name)
     if options["state"] == "absent":
         if before is not None:
-            _refuse_if_held(client, name)
+            _refuse_if_held(client, name, lacking)
         if before is not None and apply:
             _until_so(client, lambda: client.delete_role(name), lambda: _role(client, name) is None)
-        return _role_report(name, before, None)
+        return dict(_role_report(name, before, None), warnings=lacking.warnings)
     current = Permissions() if before is None else before.permissions
     change = auth_plan.plan_permissions(current, wanted, purge=options["purge_permissions"])
     after = Role(name, auth_plan.permissions_after(current, change))
@@ -64,7 +88,7 @@ def _role(client: t.Any, name: str) -> t.Optional[Role]:
         return None
 
 
-def _refuse_if_held(client: t.Any, name: str) -> None:
+def _refuse_if_held(client: t.Any, name: str, lacking: _Lacking) -> None:
     """The server would delete a role that users have, and could not show these users any more."""
     holders = []
     for user in client.users():
@@ -73,7 +97,7 @@ def _refuse_if_held(client: t.Any, name: str) -> None:
             if name in client.user(user).roles:
                 holders.append(user)
     if holders:
-        raise Refusal(
+        lacking.say(
             "the users %s have the role %s; revoke it from them with quorum.etcd.etcd_user, or"
             " remove them, first" % (", ".join(sorted(holders)), name)
         )
@@ -108,30 +132,40 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
         raise Refusal("user_password is empty; give one, or leave it out")
     auth_plan.check_purge(options, "roles")
     client = connect()
+    lacking = _Lacking(apply)
     absent = options["state"] == "absent"
-    before = _user(client, name, whole=not absent)
+    before = _user(client, name, None if absent else lacking)
     if absent:
         if before is not None and apply:
             _until_so(client, lambda: client.delete_user(name), lambda: name not in client.users())
         return _user_report(before, None, name, password_changed=False)
-    current = () if before is None else before.roles
-    change = auth_plan.plan_roles(
-        current, options["roles"], client.roles(), purge=options["purge_roles"]
-    )
+    wanted, given = options["roles"], auth_plan.given_roles(name)
+    current = given if before is None else before.roles
+    if options["roles"]:
+        unknown = auth_plan.unknown_roles(options["roles"], client.roles())
+        if unknown:
+            lacking.say(
+                "there is no role %s; make it first with quorum.etcd.etcd_role" % ", ".join(unknown)
+            )
+    if wanted is not None:
+        wanted = (*wanted, *given)
+    change = auth_plan.plan_roles(current, wanted, purge=options["purge_roles"])
     after = User(name, auth_plan.roles_after(current, change))
     if before is None:
         if password is None:
-            raise Refusal("there is no user %s, and without user_password none can be made" % name)
+            lacking.say("there is no user %s, and without user_password none can be made" % name)
         if apply:
             _until_so(
                 client,
-                lambda: client.create_user(name, password, after.roles),
+                lambda: client.create_user(name, password, change.grant),
                 lambda: _user(client, name) == after,
             )
-        return _user_report(None, after, name, password_changed=True)
-    new_password = None
+        report = _user_report(None, after, name, password_changed=password is not None)
+        return dict(report, warnings=lacking.warnings)
+    new_password, trial = None, None
     if options["update_password"] == "always" and password is not None:
-        if not _password_works(client, connect, before, password):
+        trial = _trial(client, connect, before, password)
+        if trial is None or not trial():
             new_password = password
     if apply and change.changes:
         _until_so(
@@ -140,13 +174,29 @@ def manage_user(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
             lambda: _user(client, name) == after,
         )
     if apply and new_password is not None:
-        _set_password(client, name, new_password, roles_changed=change.changes)
-    return _user_report(before, after, name, password_changed=new_password is not None)
+        _set_password(client, name, new_password, trial, roles_changed=change.changes)
+    report = _user_report(before, after, name, password_changed=new_password is not None)
+    return dict(report, warnings=lacking.warnings)
 
 
-def _set_password(client: t.Any, name: str, password: str, *, roles_changed: bool) -> None:
-    try:
+def _set_password(
+    client: t.Any,
+    name: str,
+    password: str,
+    trial: t.Optional[t.Callable[[], bool]],
+    *,
+    roles_changed: bool,
+) -> None:
+    """Set it; if the answer is lost, whether it was set is found out by trying it, if it can be."""
+
+    def change() -> None:
         client.update_user(name, password=password)
+
+    try:
+        if trial is None:
+            change()
+        else:
+            _until_so(client, change, trial)
     except errors.EtcdException as exc:
         if not roles_changed:
             raise
@@ -157,42 +207,52 @@ def _set_password(client: t.Any, name: str, password: str, *, roles_changed: boo
         ) from exc
 
 
-def _user(client: t.Any, name: str, *, whole: bool = True) -> t.Optional[User]:
-    """The user, or None; with `whole` off, also without the roles, if they cannot be shown."""
+def _user(client: t.Any, name: str, lacking: t.Optional[_Lacking] = None) -> t.Optional[User]:
+    """The user, or None; without roles where the server cannot show them, because one is missing.
+
+    Args:
+        lacking: is told of that; None where the roles do not matter.
+    """
     if name not in client.users():
         return None
     try:
         user = client.user(name)
     except errors.EtcdAuthNotFound as exc:
-        if not whole:
-            return User(name, ())
-        raise Refusal(
-            "the server cannot show the user %s (%s); make the role that is missing, and revoke it"
-            % (name, exc.message)
-        ) from exc
+        if lacking is not None:
+            lacking.say(
+                "the server cannot show the user %s (%s); make the role that is missing, and revoke"
+                " it" % (name, exc.message)
+            )
+        return User(name, ())
     return User(user.name, tuple(sorted(user.roles)))
 
 
-def _password_works(client: t.Any, connect: Connect, user: User, password: str) -> bool:
-    """Whether the user can log in with this password, as far as that can be tried.
+def _trial(
+    client: t.Any, connect: Connect, user: User, password: str
+) -> t.Optional[t.Callable[[], bool]]:
+    """What finds out whether the user can log in with this password; None where nothing can.
 
     It is tried by reading a key that the user may read. While access control is off the server
     compares no passwords, and a user who may read nothing cannot be told from one with a wrong
-    password: then the password counts as another one, and is set.
+    password. All that it takes is read now: whoever changes the own password may not ask later.
     """
     if not client.auth_enabled():
-        return False
+        return None
     permissions = [client.role(role).permissions for role in user.roles]
     key = auth_plan.readable_key(permissions)
     if key is None:
-        return False
-    try:
-        connect(username=user.name, password=password).read(key)
-    except errors.EtcdUnauthorized:
-        return False
-    except errors.EtcdKeyNotFound:
+        return None
+
+    def works() -> bool:
+        try:
+            connect(username=user.name, password=password).read(key)
+        except errors.EtcdUnauthorized:
+            return False
+        except errors.EtcdKeyNotFound:
+            return True
         return True
-    return True
+
+    return works
 
 
 def _user_report(
@@ -222,8 +282,9 @@ def manage_auth(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
     wanted, level = options["enabled"], options["guest"]
     client = connect()
     before = client.auth_enabled()
+    lacking = _Lacking(apply)
     if wanted and not before and auth_plan.ROOT not in client.users():
-        raise Refusal(
+        lacking.say(
             "there is no user root, without whom nobody could switch access control off again; make"
             " it first with quorum.etcd.etcd_user"
         )
@@ -246,6 +307,7 @@ def manage_auth(options: t.Mapping[str, t.Any], connect: Connect, *, apply: bool
         "changed": shown[0] != shown[1],
         "enabled": wanted,
         "guest_permissions": shown[1]["guest"],
+        "warnings": lacking.warnings,
         "diff": {"before": shown[0], "after": shown[1]},
     }
 
@@ -263,12 +325,20 @@ def _guest_aim(
 
 def _set_guest(client: t.Any, guest: t.Optional[Role], level: str) -> None:
     aim = auth_plan.GUEST_LEVELS[level]
+
+    def is_so() -> bool:
+        return _role(client, auth_plan.GUEST) == Role(auth_plan.GUEST, aim)
+
     if guest is None:
-        client.create_role(auth_plan.GUEST, aim)
+        _until_so(client, lambda: client.create_role(auth_plan.GUEST, aim), is_so)
         return
     change = auth_plan.plan_permissions(guest.permissions, aim, purge=True)
     if change.changes:
-        client.update_role(auth_plan.GUEST, grant=change.grant, revoke=change.revoke)
+        _until_so(
+            client,
+            lambda: client.update_role(auth_plan.GUEST, grant=change.grant, revoke=change.revoke),
+            is_so,
+        )
 
 
 def _all_or_say(steps: t.Sequence[t.Callable[[], None]]) -> None:

@@ -9,6 +9,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusa
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.auth import (
     PermissionChange,
     RoleChange,
+    given_roles,
     name_of,
     permissions_after,
     permissions_of,
@@ -17,6 +18,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.auth import (
     readable_key,
     roles_after,
     shown,
+    unknown_roles,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._records import Permissions
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
@@ -121,16 +123,22 @@ KNOWN = ["r", "s", "t"]
     ],
 )
 def test_plan_roles(current, wanted, purge, grant, revoke, after):
-    change = plan_roles(current, wanted, KNOWN, purge=purge)
+    change = plan_roles(current, wanted, purge=purge)
     assert change == RoleChange(grant, revoke)
     assert change.changes is bool(grant or revoke)
     assert roles_after(current, change) == after
 
 
-def test_a_role_that_does_not_exist_is_refused():
-    with pytest.raises(Refusal) as caught:
-        plan_roles([], ["r", "x", "w"], KNOWN, purge=False)
-    assert "there is no role w, x" in str(caught.value)
+@pytest.mark.parametrize(
+    "wanted, unknown", [(None, ()), ([], ()), (["r"], ()), (["r", "x", "w"], ("w", "x"))]
+)
+def test_roles_that_do_not_exist(wanted, unknown):
+    assert unknown_roles(wanted, KNOWN) == unknown
+
+
+def test_root_has_its_role_whatever_it_was_given():
+    assert given_roles("root") == ("root",)
+    assert given_roles("roots") == ()
 
 
 @pytest.mark.parametrize(
