@@ -9,15 +9,17 @@ PARTS ?=
 SEED ?=
 TIME ?= 60
 MEMBERS ?= 3
+FILES ?=
 
 # Relative, so that the checkout may lie in a folder with blanks in its name.
 VENV := .venv
 DOCS := .cache/make/docs
 BENCH := .cache/make/bench
+MUTATION := .cache/make/mutation
 TREE := $(CURDIR)/.cache/tree
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites tree demo test matrix roles chaos bench docs changelog clean
+.PHONY: help prerequisites tree demo test matrix roles chaos mutation bench docs changelog clean
 
 help: ## Show this text
 	@echo "Targets of quorum.etcd:"
@@ -42,6 +44,9 @@ roles: prerequisites $(VENV)/.done tree ## Run the roles over hosts of our own, 
 chaos: prerequisites $(VENV)/.done tree ## Break clusters under load and check all that clients are told (make chaos SEED=7 TIME=300 MEMBERS=5)
 	@PYTHONPATH="$(TREE):$(CURDIR)/tests" QUORUM_ETCD_SERVERS="$(CURDIR)/.cache/servers" \
 	"$(VENV)/bin/python" -m chaos.run --seconds $(TIME) --members $(MEMBERS) $(if $(SEED),--seed $(SEED)) $(if $(filter yes,$(CLOCK)),--clock)
+
+mutation: prerequisites $(MUTATION)/.done ## Change the deciding code detail by detail, and see which changes no unit test notices (make mutation FILES="_retry _batch")
+	@"$(MUTATION)/bin/python" tests/tools/mutate.py $(FILES)
 
 bench: prerequisites $(BENCH)/.done ## Measure the client and the module against others
 	@"$(BENCH)/bin/python" tests/bench/run.py $(SECTIONS)
@@ -83,3 +88,4 @@ endef
 $(eval $(call VENV_RULE,$(VENV),requirements-dev.txt))
 $(eval $(call VENV_RULE,$(DOCS),tests/tools/requirements-html.txt))
 $(eval $(call VENV_RULE,$(BENCH),tests/bench/requirements.txt))
+$(eval $(call VENV_RULE,$(MUTATION),tests/tools/requirements-mutation.txt))

@@ -10,6 +10,8 @@ from ansible_collections.quorum.etcd.plugins.module_utils._retry import (
     PASSING,
     Verdict,
     failure_of,
+    may_pass,
+    still_unknown,
     verdict,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
@@ -117,6 +119,7 @@ def test_failure_of_a_raft_error_depends_on_its_cause(cause, expected):
         (301, Failure.REFUSED),
         (307, Failure.REFUSED),
         (399, Failure.REFUSED),
+        (400, Failure.GARBLED),
         (404, Failure.GARBLED),
         (None, Failure.GARBLED),
     ],
@@ -127,3 +130,31 @@ def test_failure_of_an_answer_that_is_not_etcds(status, expected):
 
 def test_what_passes_by_itself():
     assert set(PASSING) == {Failure.BROKEN, Failure.SERVER_ERROR}
+
+
+def test_only_a_raft_error_is_one_of_the_store():
+    cause = "nodePath /1/d : Not a file ()"
+    assert failure_of(errors.EtcdServerError("HTTP 500", cause=cause)) is Failure.SERVER_ERROR
+
+
+#: What may be otherwise a moment later, with the same endpoints.
+MAY_PASS = {
+    errors.EtcdUnreachable,
+    errors.EtcdTimeout,
+    errors.EtcdServerError,
+    errors.EtcdNoLeader,
+    errors.EtcdRaftInternal,
+    errors.EtcdLeaderElect,
+}
+
+
+def test_which_errors_may_pass():
+    assert {found for found in CLASSES if may_pass(found("no"))} == MAY_PASS
+
+
+@pytest.mark.parametrize("index", [None, 7])
+def test_an_outcome_that_stays_unknown(index):
+    first = errors.EtcdOutcomeUnknown("sent", http_status=500, endpoint="http://e")
+    exc = still_unknown(first, "nobody tells", index)
+    assert exc.message == "sent; nobody tells"
+    assert (exc.http_status, exc.endpoint, exc.index) == (500, "http://e", index)
