@@ -28,7 +28,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Reads the directory and writes no file.
+    details: Reads the directory and writes no file. Because an earlier task of the play may make it, that the
+      directory does not exist is a warning.
   diff_mode:
     support: none
   idempotent:

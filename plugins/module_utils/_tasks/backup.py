@@ -56,9 +56,10 @@ def save_tree(
     client = connect()
     result = _read(client, path)
     if result is None:
-        raise Refusal(
-            "%s does not exist, so there is nothing to save" % path, error=errors.EtcdKeyNotFound
-        )
+        missing = "%s does not exist, so there is nothing to save" % path
+        if apply:
+            raise Refusal(missing, error=errors.EtcdKeyNotFound)
+        return _foreseen(path, options["dest"], missing)
     if result.node is None or not result.node.dir:
         raise Refusal(
             "%s is a key with a value; name the directory that is to be saved" % path,
@@ -90,6 +91,22 @@ def save_tree(
     if apply:
         files.write(dest, _backups.text(_backups.document(backup)))
     return dict(_report(backup, dest), changed=True, warnings=warnings)
+
+
+def _foreseen(path: str, dest: str, missing: str) -> t.Dict[str, t.Any]:
+    """What check mode returns of a directory that is not there, and that an earlier task may make."""
+    warning = "%s (this fails without check mode, unless an earlier task of the play makes it)"
+    return {
+        "changed": True,
+        "dest": dest,
+        "directory": path,
+        "key_count": 0,
+        "directory_count": 0,
+        "cluster_id": None,
+        "etcd_index": None,
+        "saved_at": None,
+        "warnings": [warning % missing],
+    }
 
 
 def _hidden(path: str, names: t.Sequence[str]) -> t.Tuple[str, ...]:

@@ -51,6 +51,15 @@ def read(path):
     return _backups.checked(_documents.parse(text, "backup"))
 
 
+def test_a_directory_that_an_earlier_task_would_make_is_a_warning_in_check_mode(save, tmp_path):
+    done = save()
+    report = save("other", path="/nowhere", apply=False)
+    assert report["changed"] is True
+    assert report["warnings"][0].startswith("/nowhere does not exist, so there is nothing to save")
+    assert set(report) == set(done)
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_directory_is_saved(save, store, tmp_path):
     report = save()
     saved = read(tmp_path / "backup")
