@@ -22,6 +22,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Answer,
     AttemptFailed,
     Endpoint,
+    Failure,
     Kind,
     Patience,
     Request,
@@ -163,7 +164,7 @@ class Http:
         )
         for mark, ending in streams.exchange(messages):
             if isinstance(ending, _streams.Lost):
-                yield mark, line.no_answer(ending.cause, None, first=ending.first)
+                yield mark, _no_answer(line, endpoint, ending.cause, None, ending.first)
             elif isinstance(ending, AttemptFailed):
                 yield mark, ending
             else:
@@ -348,8 +349,8 @@ class Exchange:
             now = self._clock()
             if piece is not None:
                 self._progress.moved(now)
-                self._first = self._first and not piece
                 reader.feed(piece)
+                self._first = False
                 if self._request.kind is Kind.WAIT and self._index is None:
                     self._bear_silence(reader.headers)
             if now >= until:
@@ -380,7 +381,28 @@ class Exchange:
 
     def _broken(self, exc: OSError) -> AttemptFailed:
         self._line.drop(self._connection)
-        return self._line.no_answer(exc, self._index, first=self._first)
+        return _no_answer(self._line, self._endpoint, exc, self._index, self._first)
+
+
+def _no_answer(
+    line: _lines.Line,
+    endpoint: Endpoint,
+    exc: OSError,
+    index: t.Optional[int],
+    first: bool,
+) -> AttemptFailed:
+    """What it means that a request got no whole answer; the arguments are `Line.no_answer`'s."""
+    failed = line.no_answer(exc, index, first=first)
+    if first and isinstance(exc, _messages.GrpcOnly):
+        # A server that knows no HTTP/1.1 has carried nothing out.
+        return AttemptFailed(Failure.NOT_SERVED, failed.reason, index)
+    if first and isinstance(exc, _messages.NoAnswer):
+        if endpoint.scheme == "https":
+            failed.reason += ", as by one that speaks gRPC only; " + _messages.HTTP_URLS
+        elif not line.base:
+            # So do all etcd versions that were looked at (3.4.23 to 3.5.30).
+            failed.reason += "; a port for https does so on http: write https:// if this is one"
+    return failed
 
 
 def _answer(reader: _messages.AnswerReader, endpoint: Endpoint) -> Answer:

@@ -37,6 +37,11 @@ MAX_INTERIM = 16
 #: JSON becomes in memory may be twenty times as large.
 MAX_BODY = 1 << 27
 
+#: Bytes of the head of an HTTP/2 frame (RFC 9113, section 4.1): three of its length, then for a
+#: SETTINGS frame, which a server begins with, these: type, flags, and stream 0.
+_FRAME_HEAD = 9
+_SETTINGS = b"\4\0\0\0\0\0"
+
 _HEX = b"0123456789abcdefABCDEF"
 
 #: The lines of a head after the first, or the trailers: a name of RFC 9110, a colon, and a value
@@ -48,12 +53,36 @@ _STATUS = re.compile(r"HTTP/1\.[01] ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7
 #: What may be in a request target: no spaces, no control characters, nothing that is not ASCII.
 _TARGET = re.compile(r"[!-~]+")
 
+#: What to do about a port for gRPC.
+HTTP_URLS = (
+    "with --listen-client-http-urls etcd serves HTTP on the ports that are given there: use one of"
+    " those"
+)
+
 #: What goes on inside a reader: it stops wherever it needs more bytes.
 _Steps = t.Generator[None, None, t.Any]
 
 
 class BadAnswer(OSError):
     """What came is no HTTP, or ended too soon."""
+
+
+class NoAnswer(BadAnswer):
+    """The connection was closed before a byte of an answer came."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection was closed without an answer")
+
+
+class GrpcOnly(BadAnswer):
+    """The server begins with HTTP/2 unasked, as a gRPC server does, and knows no HTTP/1.1.
+
+    Observed on etcd 3.5.16 and 3.5.30 with --listen-client-http-urls, on their client URLs: a
+    SETTINGS frame, then the end of the connection. Over TLS, 3.5.30 just ends it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the server speaks gRPC only on this port; " + HTTP_URLS)
 
 
 class Headers:
@@ -130,6 +159,12 @@ class AnswerReader:
             self.whole = True
 
     def _answer(self) -> _Steps:
+        while not self._buffer.startswith(b"HTTP/"):
+            if not b"HTTP/".startswith(self._buffer):
+                # Another protocol has no end of a head to wait for.
+                if self._buffer[:1] != b"\0" or len(self._buffer) >= _FRAME_HEAD:
+                    raise _no_http(self._buffer)
+            yield from self._more()
         left = MAX_HEAD
         for unused in range(MAX_INTERIM + 1):
             head = yield from self._until(b"\r\n\r\n", left)
@@ -234,8 +269,20 @@ class AnswerReader:
         yield
         if self._ended:
             if self.headers is None and not self._buffer:
-                raise BadAnswer("the connection was closed without an answer")
+                raise NoAnswer
             raise BadAnswer("the answer broke off")
+
+
+def _no_http(begin: bytes) -> BadAnswer:
+    """What begins like this instead of with HTTP/."""
+    if begin[:1] in (b"\x15", b"\x16"):
+        return BadAnswer(
+            "the answer is not HTTP, but begins as TLS does; if this is a port for https, write"
+            " https:// in the endpoint"
+        )
+    if begin[3:_FRAME_HEAD] == _SETTINGS:
+        return GrpcOnly()
+    return BadAnswer("the answer is not HTTP")
 
 
 def _status(line: str) -> int:

@@ -33,7 +33,7 @@ class Lost(t.NamedTuple):
 
     Attributes:
         cause: how the connection ended.
-        first: whether no byte of any answer ever came over it.
+        first: whether no byte of any answer came over it before that.
     """
 
     cause: OSError
@@ -51,7 +51,7 @@ class _Stream:
     """One connection and the message that is on it.
 
     Attributes:
-        first: whether no byte of any answer has come over the connection.
+        first: whether no byte of any answer came over the connection before what came last.
         was_idle: whether it was made before, and has been idle since; the server may be closing it.
     """
 
@@ -107,8 +107,8 @@ class _Stream:
             except self.waiting:
                 return
             self.progress.moved(now)
-            self.first = self.first and not piece
             answer.feed(piece)
+            self.first = False
 
     def lost(self, cause: OSError) -> Lost:
         return Lost(cause, self.first)

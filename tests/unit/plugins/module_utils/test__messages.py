@@ -205,3 +205,31 @@ def test_a_header_that_is_more_than_one_is_not_sent(value):
 
 def test_headers_are_lines():
     assert _messages.head_lines({"Host": "a:1", "X-A": ""}) == "Host: a:1\r\nX-A: \r\n"
+
+
+@pytest.mark.parametrize(
+    "begin, says",
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "the answer is not HTTP"),
+        (b"HTTQ", "the answer is not HTTP"),
+        (b"\x15\x03\x03\0\2", "write https://"),
+        (b"\0\0\6\4\0\0\0\0\0", "--listen-client-http-urls"),
+        (b"\0\0\0\4\0\0\0\0\0", "gRPC only"),
+        (b"\0\0\6\1\0\0\0\0\0", "the answer is not HTTP"),
+        (b"\0\0\6\4\0\0\0\0\1", "the answer is not HTTP"),
+    ],
+)
+def test_another_protocol_is_known_by_its_first_bytes(begin, says):
+    for pieces in ([begin], [begin[n : n + 1] for n in range(len(begin))]):
+        reader = AnswerReader()
+        with pytest.raises(BadAnswer, match=says):
+            for piece in pieces:
+                reader.feed(piece)
+
+
+def test_bytes_of_another_protocol_are_waited_for_while_they_may_be_one():
+    reader = AnswerReader()
+    for piece in (b"\0\0\6", b"\4\0\0"):
+        reader.feed(piece)
+    with pytest.raises(BadAnswer, match="broke off"):
+        reader.feed(b"")

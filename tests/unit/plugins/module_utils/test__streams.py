@@ -147,7 +147,7 @@ def test_an_answer_that_never_ends_is_held_to_the_whole_budget(clock):
         ([(0.1, b"")], BadAnswer, True),
         ([(0.1, b"HTTP/1.1 2"), (0.1, RESET)], RESET, False),
         ([(0.1, b"HTTP/1.1 2"), (0.1, b"")], BadAnswer, False),
-        ([(0.1, b"SSH-2.0\r\n\r\n")], BadAnswer, False),
+        ([(0.1, b"SSH-2.0\r\n\r\n")], BadAnswer, True),
     ],
 )
 def test_what_breaks_is_lost_and_nothing_more_is_sent(clock, script, cause, first):
