@@ -103,8 +103,10 @@ options:
     default: 2.0
   timeout:
     description:
-      - Seconds to wait for one answer. A cluster without a quorum takes 7 seconds to answer that;
-        with less than that the answer is lost.
+      - Seconds of silence after which an answer is no longer waited for. Each byte that comes or goes
+        begins them again, so that a large value on a slow network takes as long as it takes, within
+        O(total_timeout). A cluster without a quorum takes 7 seconds to answer that; with less than that
+        the answer is lost.
     type: float
     default: 10.0
   total_timeout:

@@ -61,6 +61,11 @@ _UNFINISHED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 #: What http.client says of a proxy that does not let us through, by the status of its answer.
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: 4\d\d")
 
+#: Those of them that a server answers with to a client that has shown no certificate. Observed:
+#: BAD_CERTIFICATE on etcd 3.4.23 and 3.5.1, and CERTIFICATE_REQUIRED (TLS 1.3) or HANDSHAKE_FAILURE
+#: (TLS 1.2) on 3.5.30.
+_ASKS_FOR_CERTIFICATE = ("BAD_CERTIFICATE", "CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
+
 
 class AdapterLine:
     """Connections to one endpoint (a `_lines.Line`).
@@ -72,6 +77,7 @@ class AdapterLine:
         new_context: makes the settings of one connection's TLS; None for none.
         base, headers: as in `_lines.Line`.
         host: whose addresses to connect to; None where a proxy is between, which the pool knows.
+        identified: whether we have a certificate to show.
     """
 
     waiting = (
@@ -89,8 +95,10 @@ class AdapterLine:
         base: str = "",
         headers: t.Optional[t.Mapping[str, str]] = None,
         host: t.Optional[_connecting.Host] = None,
+        identified: bool = False,
     ) -> None:
         self._pool = pool
+        self._identified = identified
         self._host = host
         self._failures = failures + (OSError, UnicodeError, http.client.HTTPException)
         self._refusal = refusal
@@ -145,7 +153,10 @@ class AdapterLine:
             raise AttemptFailed(Failure.TLS, "TLS: " + _not_accepted(exc)) from exc
         except self._failures as exc:
             self.drop(connection)
-            raise _not_connected(exc) from exc
+            failed = _not_connected(exc)
+            if self._new_context is not None:
+                failed.reason += self._hint(_origin(exc))
+            raise failed from exc
         return t.cast(_lines.Connection, connection)
 
     def give_back(self, connection: _lines.Connection) -> None:
@@ -159,9 +170,22 @@ class AdapterLine:
         self, exc: OSError, index: t.Optional[int], *, first: bool = False
     ) -> AttemptFailed:
         if isinstance(exc, ssl.SSLError) and not isinstance(exc, socket.timeout):
-            failure = Failure.TLS if first and _alert(exc) in _REFUSALS else Failure.BROKEN
-            return AttemptFailed(failure, "TLS: " + _words(exc), index)
+            if not first or _alert(exc) not in _REFUSALS:
+                return AttemptFailed(Failure.BROKEN, "TLS: " + _words(exc), index)
+            return AttemptFailed(Failure.TLS, "TLS: " + _words(exc) + self._hint(exc), index)
         return _lines.no_answer(exc, index)
+
+    def _hint(self, exc: BaseException) -> str:
+        """What most likely is wrong where TLS is refused, and what to do."""
+        if isinstance(exc, ConnectionResetError) or isinstance(exc, ssl.SSLError):
+            if not isinstance(exc, ssl.SSLError) or _is_no_tls(exc):
+                return "; if this is a port for http, write http:// in the endpoint"
+            if not self._identified and _alert(exc) in _ASKS_FOR_CERTIFICATE:
+                return (
+                    "; the server may ask for a client certificate, and none was given: set"
+                    " client_cert and client_key"
+                )
+        return ""
 
     def close(self) -> None:
         self._pool.close()
@@ -218,7 +242,14 @@ class Adapter:
         proxy = requests.utils.select_proxy(url, proxies)
         if secure:
             context = self._new_context
-            return AdapterLine(pool, failures, refusal, context, host=host if not proxy else None)
+            return AdapterLine(
+                pool,
+                failures,
+                refusal,
+                context,
+                host=host if not proxy else None,
+                identified=cert is not None,
+            )
         if proxy is None:
             return AdapterLine(pool, failures, refusal, host=host)
         headers = self._adapter.proxy_headers(proxy)
@@ -275,6 +306,16 @@ def _not_connected(exc: Exception) -> AttemptFailed:
     if isinstance(origin, OSError) and not _TUNNEL_REFUSED.match(str(origin)):
         return _lines.not_connected(origin)
     return AttemptFailed(Failure.UNUSABLE, _words(origin))
+
+
+def _is_no_tls(exc: ssl.SSLError) -> bool:
+    """Whether a handshake ended as it does where the server knows no TLS.
+
+    All etcd versions that were looked at (3.4.23 to 3.5.30) hang up; other servers answer in the
+    clear.
+    """
+    reason = getattr(exc, "reason", None) or ""
+    return isinstance(exc, _UNFINISHED) or reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 
 
 def _alert(exc: ssl.SSLError) -> str:

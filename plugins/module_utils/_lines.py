@@ -70,7 +70,7 @@ class Line(t.Protocol):
 
         Args:
             index: the store's index, from the head of the answer if it came.
-            first: whether the connection had carried no byte of an answer yet.
+            first: whether the connection had carried no byte of an answer before it failed.
         """
 
     def close(self) -> None:

@@ -222,6 +222,17 @@ _UNNUMBERED = {
     (Api.STATS, 403): errors.EtcdNotLeader,
 }  # type: t.Dict[t.Tuple[Api, int], t.Type[errors.EtcdException]]
 
+#: How the causes of error 300 begin where raft found no majority in time (observed: "request timed
+#: out", also with ", possibly due to previous leader failure"), or no leader.
+_NO_QUORUM = (
+    "etcdserver: request timed out",
+    "etcdserver: no leader",
+    "etcdserver: leader changed",
+)
+
+#: What etcd says of a request to members or access control that lacks the right to it.
+_NO_RIGHT = "Insufficient credentials"
+
 _EMPTY_IS_FINE = (Api.MEMBERS, Api.AUTH)
 
 
@@ -237,11 +248,15 @@ def decode(request: Request, answer: Answer) -> t.Mapping[str, t.Any]:
     body = _json_object(answer.body)
     if status >= 400 and body is not None and isinstance(body.get("errorCode"), int):
         code, cause, index = body["errorCode"], body.get("cause"), body.get("index")
+        cause = cause if isinstance(cause, str) else None
         found = errors.BY_CODE.get(code, errors.EtcdException)
+        said = str(body.get("message") or "etcd error %d" % code)
+        if code == 300 and (cause or "").startswith(_NO_QUORUM):
+            said = "the cluster has no leader or no quorum (%s)" % said
         raise found(
-            str(body.get("message") or "etcd error %d" % code),
+            said,
             code=code,
-            cause=cause if isinstance(cause, str) else None,
+            cause=cause,
             index=index if isinstance(index, int) else None,
             http_status=status,
             endpoint=answer.endpoint.url,
@@ -285,15 +300,20 @@ def _unnumbered(
         )
     if status == 404 and message is None:
         if request.api is Api.SERVER:
-            return errors.EtcdInvalidResponse("%s is not known there" % request, **about)
+            said = "%s is not known there; %s" % (request, _who_answers(answer))
+            return errors.EtcdInvalidResponse(said, **about)
         return errors.EtcdV2NotServed(
-            "the v2 API is not served there: start etcd 3.4 or 3.5 with --enable-v2=true"
-            " (etcd 3.6 and newer have no v2 API)",
-            **about,
+            "the v2 API is not served there: " + _who_answers(answer), **about
         )
-    said = str(message) if message else "%s was answered with HTTP %d" % (request, status)
+    said = str(message) if message else _answered(request, answer)
     if status == 401:
-        return errors.EtcdUnauthorized(said, **about)
+        if message == _NO_RIGHT and request.api in (Api.MEMBERS, Api.AUTH):
+            return errors.EtcdUnauthorized(said, **about)
+        # Error 110 is etcd's own word, and comes as such.
+        said = "another server than etcd, or a proxy before it, asks for credentials: " + said
+        return errors.EtcdRefused(said, **about)
+    if status == 407:
+        return errors.EtcdRefused("the proxy asks for credentials: " + said, **about)
     if status >= 500:
         if request.api is Api.MEMBERS and request.kind is Kind.WRITE and message:
             return errors.EtcdReconfigurationRefused(said, **about)
@@ -303,6 +323,29 @@ def _unnumbered(
     if message is None:
         return errors.EtcdRefused(said, **about)
     return _UNNUMBERED.get((request.api, status), errors.EtcdRefused)(said, **about)
+
+
+def _who_answers(answer: Answer) -> str:
+    """What a server is that answers with 404 where a member serves the v2 API, and what to do.
+
+    Observed on 3.4.23 to 3.5.30: the client port without v2 answers as below and with the header,
+    the peer port without it (and so does a client port that is started with --cors).
+    """
+    if answer.body != b"404 page not found\n":
+        return "what answers is not etcd (%s); look at the endpoint's host and port" % _shown_start(
+            answer
+        )
+    enable = "start etcd 3.4 or 3.5 with --enable-v2=true (etcd 3.6 and newer have no v2 API)"
+    if answer.headers.get("Access-Control-Allow-Origin") is None:
+        return (
+            "if this is the port for peers (2380), use the one for clients (2379); else " + enable
+        )
+    return enable
+
+
+def _answered(request: Request, answer: Answer) -> str:
+    said = "%s was answered with HTTP %d" % (request, answer.status)
+    return "%s, %s" % (said, _shown_start(answer)) if answer.body.strip() else said
 
 
 def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
@@ -317,13 +360,18 @@ def _json_object(body: bytes) -> t.Optional[t.Dict[str, t.Any]]:
 
 
 def _not_etcd(request: Request, answer: Answer) -> errors.EtcdInvalidResponse:
+    return errors.EtcdInvalidResponse(
+        "the answer to %s is not what etcd speaks; it starts with %s"
+        % (request, _shown_start(answer)),
+        http_status=answer.status,
+        endpoint=answer.endpoint.url,
+    )
+
+
+def _shown_start(answer: Answer) -> str:
+    """How an answer's body starts, as a message shows it."""
     start = re.sub(r"\s+", " ", answer.body[:80].decode("utf-8", "replace")).strip()
     if start.startswith("{"):
         # It may hold the value of a key, which is nobody's business here.
         start = "{..."
-    return errors.EtcdInvalidResponse(
-        "the answer to %s is not what etcd speaks; it starts with %s"
-        % (request, _limits.shown(start)),
-        http_status=answer.status,
-        endpoint=answer.endpoint.url,
-    )
+    return _limits.shown(start)

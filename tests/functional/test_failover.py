@@ -354,6 +354,7 @@ def test_without_quorum(binary: Binary, key: str) -> None:
         with pytest.raises(errors.EtcdOutcomeUnknown) as caught:
             client.write(key, "y")
     assert "etcdserver: request timed out" in str(caught.value)
+    assert "the cluster has no leader or no quorum" in str(caught.value)
     assert caught.value.endpoint == survivor.endpoint
 
 

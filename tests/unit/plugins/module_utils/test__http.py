@@ -448,6 +448,88 @@ def test_an_answer_that_does_not_end_well_is_broken(answer):
     assert Wire(*answer).fail(READ).failure is Failure.BROKEN
 
 
+#: What etcd sends where it speaks gRPC only.
+SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\5\0\0@\0"
+
+
+def test_a_port_that_speaks_grpc_only_has_carried_nothing_out():
+    failed = Wire(SETTINGS, RESET).fail(WRITE)
+    assert failed.failure is Failure.NOT_SERVED
+    assert "use one of those" in failed.reason
+    wire = Wire(ANSWER, SETTINGS)
+    wire.exchange(READ)
+    assert wire.fail(WRITE).failure is Failure.BROKEN, "it knew HTTP before"
+
+
+@pytest.mark.parametrize(
+    "scheme, base, before, says",
+    [
+        ("http", "", (), "write https://"),
+        ("http", "", (ANSWER,), None),
+        ("http", "http://etcd1:2379", (), None),
+        ("https", "", (), "gRPC only"),
+        ("https", "", (ANSWER,), None),
+    ],
+    ids=["http", "http later", "through a proxy", "https", "https later"],
+)
+def test_a_port_that_hangs_up_may_be_another(scheme, base, before, says):
+    wire = Wire(*before)
+    wire.line.base = base
+    endpoint = Endpoint(scheme, "etcd1", 2379)
+    for unused in before:
+        wire.http.exchange(endpoint, READ, PATIENCE)
+    with pytest.raises(AttemptFailed) as caught:
+        wire.http.exchange(endpoint, READ, PATIENCE)
+    assert caught.value.failure is Failure.BROKEN
+    closed = "the connection was closed without an answer"
+    assert caught.value.reason.startswith(closed)
+    assert says in caught.value.reason if says else caught.value.reason == closed
+
+
+def secured(wire, **options):
+    """The same line as one with TLS."""
+    wire.line = _adapter.AdapterLine(
+        wire.pool, (kinds.HTTPError,), CertificateError, lambda: None, **options
+    )
+    return wire
+
+
+@pytest.mark.parametrize(
+    "exc, says",
+    [
+        (end_of_stream(), True),
+        (tls("WRONG_VERSION_NUMBER"), True),
+        (RESET, True),
+        (tls("SSLV3_ALERT_HANDSHAKE_FAILURE"), False),
+        (bad_certificate(), False),
+        (LATE, False),
+        (REFUSED, False),
+    ],
+    ids=name_of,
+)
+def test_a_port_without_tls_may_be_one_for_http(exc, says):
+    failed = secured(Wire(failing=exc)).fail(WRITE)
+    assert ("if this is a port for http" in failed.reason) is says
+    assert "port for http" not in Wire(failing=exc).fail(WRITE).reason
+
+
+@pytest.mark.parametrize("identified", [True, False], ids=["shown", "none"])
+@pytest.mark.parametrize(
+    "reason, asks",
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", True),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", True),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", True),
+        ("TLSV1_ALERT_UNKNOWN_CA", False),
+    ],
+)
+def test_a_server_that_asks_for_a_certificate(reason, asks, identified):
+    for wire in (Wire(failing=tls(reason)), Wire(tls(reason))):
+        failed = secured(wire, identified=identified).fail(WRITE)
+        assert failed.failure is Failure.TLS
+        assert ("set client_cert and client_key" in failed.reason) is (asks and not identified)
+
+
 @pytest.mark.parametrize(
     "drops",
     [

@@ -349,7 +349,26 @@ UNNUMBERED = [
     (WRITE, 404, b"404 page not found\n", "EtcdV2NotServed", "etcd 3.6"),
     (READ_MEMBERS, 404, b"404 page not found\n", "EtcdV2NotServed", "--enable-v2"),
     (READ_AUTH, 404, b"404 page not found\n", "EtcdV2NotServed", "--enable-v2"),
-    (READ, 404, PAGE, "EtcdV2NotServed", "--enable-v2"),
+    (READ, 404, PAGE, "EtcdV2NotServed", 'what answers is not etcd ("<html>'),
+    (WRITE, 404, {"error": "Not Found"}, "EtcdV2NotServed", 'what answers is not etcd ("{...")'),
+    (VERSION, 404, PAGE, "EtcdInvalidResponse", "what answers is not etcd"),
+    # another server, or a proxy
+    (READ, 401, PAGE, "EtcdRefused", "another server than etcd, or a proxy"),
+    (READ, 401, b"", "EtcdRefused", "HTTP 401"),
+    (READ, 401, {"message": "Unauthorized"}, "EtcdRefused", "asks for credentials: Unauthorized"),
+    (WRITE, 401, {"message": "Insufficient credentials"}, "EtcdRefused", "another server"),
+    (READ_MEMBERS, 401, {"message": "Unauthorized"}, "EtcdRefused", "another server"),
+    (READ_AUTH, 401, PAGE, "EtcdRefused", "another server"),
+    (READ_STATS, 401, PAGE, "EtcdRefused", "another server"),
+    (READ, 407, b"", "EtcdRefused", "the proxy asks for credentials"),
+    (WRITE, 501, PAGE, "EtcdServerError", 'HTTP 501, "<html>'),
+    (
+        READ,
+        400,
+        b"Client sent an HTTP request to an HTTPS server.\n",
+        "EtcdRefused",
+        "HTTPS server",
+    ),
     (VERSION, 404, b"404 page not found\n", "EtcdInvalidResponse", "is not known there"),
     # texts and pages
     (WRITE_MEMBERS, 405, b"Method Not Allowed\n", "EtcdRefused", "HTTP 405"),
@@ -366,6 +385,38 @@ UNNUMBERED = [
     (READ, 400, [100], "EtcdRefused", "HTTP 400"),
     (WRITE, 500, b'{"errorCode":300,"mess', "EtcdServerError", "HTTP 500"),
 ]
+
+
+@pytest.mark.parametrize(
+    "headers, says",
+    [({}, "the port for peers (2380)"), ({"Access-Control-Allow-Origin": "*"}, "start etcd 3.4")],
+    ids=["peer port", "client port without v2"],
+)
+@pytest.mark.parametrize("request_", [READ, WRITE, READ_MEMBERS, READ_STATS, VERSION])
+def test_a_port_for_peers_is_told_from_one_without_v2(request_, headers, says):
+    with pytest.raises(errors.EtcdException) as caught:
+        _wire.decode(request_, Answer(404, headers, b"404 page not found\n", ENDPOINT))
+    assert says in caught.value.message
+    assert ("peers" in caught.value.message) is (headers == {})
+
+
+@pytest.mark.parametrize(
+    "cause, says",
+    [
+        ("etcdserver: request timed out", True),
+        ("etcdserver: request timed out, possibly due to previous leader failure", True),
+        ("etcdserver: no leader", True),
+        ("nodePath /1/d : Not a file ()", False),
+        ("etcdserver: too many requests", False),
+        (None, False),
+    ],
+)
+def test_a_raft_error_says_what_the_cluster_lacks(cause, says):
+    body = {"errorCode": 300, "message": "Raft Internal Error", "cause": cause}
+    exc = failing(READ, 500, body)
+    assert ("the cluster has no leader or no quorum" in str(exc)) is says
+    assert "Raft Internal Error" in str(exc)
+    assert exc.cause == cause
 
 
 @pytest.mark.parametrize("request_, status, body, name, says", UNNUMBERED)
