@@ -14,6 +14,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._records import Member, Survey
 
@@ -94,7 +95,8 @@ def find(members: t.Sequence[Member], wish: Wish) -> t.Optional[Member]:
     raise Refusal(
         "it is not clear which member is meant: %s; all that is given must mean the same one member,"
         " so correct it, leave out what is wrong, or add its id"
-        % "; ".join(_in_words(wish, what, those) for what, those in meant)
+        % "; ".join(_in_words(wish, what, those) for what, those in meant),
+        error=errors.ClientException,
     )
 
 
@@ -160,17 +162,22 @@ def plan(members: t.Sequence[Member], wish: Wish) -> MemberAction:
         if shared and other is not member:
             raise Refusal(
                 "the peer URL %s belongs to the member %s; name all peer URLs of a member, or remove"
-                " that one first" % (sorted(shared)[0], other.name or other.id)
+                " that one first" % (sorted(shared)[0], other.name or other.id),
+                error=errors.EtcdMemberExists,
             )
     if member is not None:
         return MemberAction(MemberActionKind.UPDATE, member, wish.peer_urls)
     if wish.number is not None:
         raise Refusal(
             "there is no member with the id %x; leave id out to add one, which gets its id from the"
-            " server" % wish.number
+            " server" % wish.number,
+            error=errors.EtcdMemberNotFound,
         )
     if not wish.peer_urls:
-        raise Missing("there is no member %s, and without peer_urls none can be added" % wish.name)
+        raise Missing(
+            "there is no member %s, and without peer_urls none can be added" % wish.name,
+            error=errors.EtcdMemberNotFound,
+        )
     return MemberAction(MemberActionKind.ADD, None, wish.peer_urls)
 
 
@@ -185,7 +192,8 @@ def _refuse_part_of(members: t.Sequence[Member], wish: Wish) -> None:
                     sorted(wish.peer_urls.intersection(member.peer_urls))[0],
                     member.name or member.id,
                     ", ".join(sorted(member.peer_urls)),
-                )
+                ),
+                error=errors.EtcdMemberExists,
             )
 
 

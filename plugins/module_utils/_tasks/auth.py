@@ -38,9 +38,11 @@ class _Lacking:
         self._apply = apply
         self.warnings = []  # type: t.List[str]
 
-    def say(self, message: str) -> None:
+    def say(
+        self, message: str, error: t.Type[errors.EtcdException] = errors.EtcdAuthNotFound
+    ) -> None:
         if self._apply:
-            raise Refusal(message)
+            raise Refusal(message, error=error)
         self.warnings.append(
             "%s (this fails without check mode, unless an earlier task of the play has seen to it)"
             % message
@@ -99,7 +101,8 @@ def _refuse_if_held(client: t.Any, name: str, lacking: _Lacking) -> None:
     if holders:
         lacking.say(
             "the users %s have the role %s; revoke it from them with quorum.etcd.etcd_user, or"
-            " remove them, first" % (", ".join(sorted(holders)), name)
+            " remove them, first" % (", ".join(sorted(holders)), name),
+            errors.EtcdAuthConflict,
         )
 
 

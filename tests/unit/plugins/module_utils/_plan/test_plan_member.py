@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.member import (
     MemberAction,
@@ -180,6 +181,14 @@ def test_plan_refuses(wished, says):
     with pytest.raises(Refusal) as caught:
         plan(ABC, wished)
     assert says in str(caught.value)
+    assert caught.value.error is name_of(says)
+
+
+def name_of(says):
+    """What a playbook is told that cannot read the sentence."""
+    if "means none" in says:
+        return errors.ClientException
+    return errors.EtcdMemberNotFound if "there is no" in says else errors.EtcdMemberExists
 
 
 @pytest.mark.parametrize(

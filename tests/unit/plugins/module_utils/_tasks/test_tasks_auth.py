@@ -275,6 +275,8 @@ def refused(server, task, **options):
         "%s (this fails without check mode, unless an earlier task of the play has seen to it)"
         % caught.value
     ]
+    held = "have the role" in str(caught.value)
+    assert caught.value.error is (errors.EtcdAuthConflict if held else errors.EtcdAuthNotFound)
     return str(caught.value)
 
 
