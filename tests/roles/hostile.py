@@ -77,20 +77,20 @@ _REFUSED: list[tuple[str, str, list[dict[str, object]]]] = [
 def hostile(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Nobody gets more than etcd's user has, by what etcd's user, the inventory or the cluster say."""
     spaces = in_namespaces(hosts)
-    if not spaces:
-        return
     variables = installed(binaries[0], work)
     _refuse_settings(spaces, work, variables)
     _refuse_a_member(spaces[:2], work, variables, binaries[0])
     one = Cluster([spaces[2]], work, variables)
-    with step("a node starts"):
-        one.must("server")
+    with step("a node starts, and the play says that it is open to all who reach it"):
+        if "http://" + one.hosts[0].client not in _warning(one.must("server").output):
+            raise Wrong("nothing says that there is no TLS")
         check_members(one, 1)
     _read_the_environment_as_data(one)
     _take_over_a_log_of_root(one)
     _refuse_a_link_for_a_log(one)
     _refuse_a_link_for_data(Cluster([spaces[3]], work, variables))
     _stay_away_from_others_folders(spaces[4])
+    _make_the_group(Cluster([spaces[4]], work, variables))
 
 
 def _refuse_settings(hosts: list[Host], work: Path, variables: dict[str, object]) -> None:
@@ -252,6 +252,30 @@ def _stay_away_from_others_folders(host: Host) -> None:
         host.run("/srv/folder", "remove", "etcd", "etcd", "/var/lib/etcd/node.1")
         if (found := host.run("ls", "/var/lib/etcd").split()) != ["a", "node.2"]:
             raise Wrong(f"there are {found}")
+
+
+def _make_the_group(cluster: Cluster) -> None:
+    (host,) = cluster.hosts
+    with step("a user and a group of another name are made, and loopback is no reason to warn"):
+        host.run("chown", "root:root", "/var/lib/etcd")
+        cluster.variables = {
+            **cluster.variables,
+            "etcd_server_user": "keeper",
+            "etcd_server_user_group": "keepers",
+            "etcd_server_address": "127.0.0.1",
+        }
+        if said := _warning(cluster.must("server").output):
+            raise Wrong(f"a node that nobody else reaches is said to be open: {said}")
+        process = host.run("cat", "/etc/etcd/etcd.pid").split()[0]
+        found = host.run("ps", "-o", "user=,group=", "-p", process).split()
+        found += host.run("stat", "-c", "%U %G %a", f"/var/lib/etcd/{host.name}").split()
+        if found != ["keeper", "keepers", "keeper", "keepers", "700"]:
+            raise Wrong(f"the process and its folder are {found}")
+
+
+def _warning(output: str) -> str:
+    """What a play says of nodes without TLS."""
+    return "".join(line for line in output.splitlines() if "without TLS: everybody" in line)
 
 
 def _as_etcd(host: Host, *command: str) -> None:

@@ -47,6 +47,12 @@ def test_every_default_is_declared_as_it_is(name):
             assert value in ("", {}) or "{{" in str(value), variable
 
 
+@pytest.mark.parametrize("name", [*NAMES, "backup"])
+def test_no_password_is_logged(name):
+    secret = {one: spec for one, spec in options(name).items() if "password" in one}
+    assert [one for one, spec in secret.items() if spec.get("no_log") is not True] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variable_that_is_used_is_declared(name):
     declared = {variable for role in NAMES for variable in options(role)}
