@@ -20,7 +20,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils.errors import EtcdExce
 from harness.binaries import Binary
 from hosts import Host, LoopbackHost
 from load import Load
-from play import HERE, Cluster, Outcome, Wrong
+from play import HERE, Cluster, NotSeen, Outcome, Wrong
 
 Hosts = list[Host] | list[LoopbackHost]
 
@@ -56,10 +56,14 @@ def make_certificate(folder: Path, name: str, *names: str) -> None:
 
 
 def in_namespaces(hosts: Hosts) -> list[Host]:
-    """The hosts, if they are of the kind that has owners, mounts and a name service; or none."""
+    """The hosts, if they are of the kind that has owners, mounts and a name service.
+
+    Raises:
+        NotSeen: if they are not.
+    """
     spaces = [host for host in hosts if isinstance(host, Host)]
     if not spaces:
-        print("==> Not seen: this part needs hosts in namespaces", flush=True)
+        raise NotSeen("it needs hosts in network namespaces, which root makes")
     return spaces
 
 

@@ -27,6 +27,10 @@ class Wrong(Exception):
     """Something is not as it must be; the message says what."""
 
 
+class NotSeen(Exception):
+    """A part, or some of it, cannot be run here; the message says why."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one run of a playbook."""

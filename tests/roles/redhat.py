@@ -31,7 +31,7 @@ from harness.binaries import Binary
 from harness.namespaces import NoNamespaces
 from hosts import Host
 from load import check_all_there
-from play import HERE, Cluster, Wrong
+from play import HERE, Cluster, NotSeen, Wrong
 
 _TOOLS = ("dnf", "rpmbuild", "createrepo_c")
 _FILES = {
@@ -48,8 +48,7 @@ _FILES = {
 def redhat(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """The package of the Red Hat family: installed by dnf, configured, started, and upgraded."""
     if missing := [tool for tool in _TOOLS if not shutil.which(tool)]:
-        print(f"==> Not seen: there is no {' and no '.join(missing)} here", flush=True)
-        return
+        raise NotSeen(f"there is no {' and no '.join(missing)} here")
     spaces = in_namespaces(hosts)[:2]
     oldest, newest = binaries[-1], binaries[0]
     try:
@@ -58,11 +57,9 @@ def redhat(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
             _make_redhat(host)
             _publish(host, oldest, work)
     except NoNamespaces as exc:
-        print(f"==> Not seen: {exc}", flush=True)
-        return
-    if spaces:
-        _check_bare(spaces[0], work, oldest, newest)
-        _check_running(spaces[1], work, oldest)
+        raise NotSeen(str(exc)) from exc
+    _check_bare(spaces[0], work, oldest, newest)
+    _check_running(spaces[1], work, oldest)
 
 
 def _check_bare(host: Host, work: Path, oldest: Binary, newest: Binary) -> None:

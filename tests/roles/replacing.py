@@ -45,8 +45,6 @@ _TASKS = (
 def replace(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Three nodes; one is replaced again and again."""
     spaces = in_namespaces(hosts)[:3]
-    if not spaces:
-        return
     cluster = Cluster(spaces, work, installed(binaries[0], work))
     cluster.variables["etcd_server_wal_dir"] = _WAL
     for host in spaces:

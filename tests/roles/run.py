@@ -35,13 +35,14 @@ from checks import (
     restart_all,
     step,
 )
+from downgrade import downgrade
 from guide import guide
 from harness.binaries import Binary, find
 from harness.namespaces import Bridge, NoNamespaces
 from hosts import Host, LoopbackHost
 from hostile import hostile
 from load import check_all_there
-from play import Cluster, Wrong
+from play import Cluster, NotSeen, Wrong
 from redhat import redhat
 from replacing import replace
 from single import discovery, settings, snapshot, systemd
@@ -70,8 +71,15 @@ def main() -> int:
             with _hosts(5, loopback=loopback) as hosts, _folder() as work:
                 where = "network namespaces" if isinstance(hosts[0], Host) else "loopback ports"
                 print(f"==> {part}, on {where}", flush=True)
-                _PARTS[part](hosts, work, binaries)
-                seen.append(f"{part} on {where}, {_answered(hosts)}")
+                try:
+                    _PARTS[part](hosts, work, binaries)
+                except NotSeen as exc:
+                    if part in arguments.parts:
+                        raise Wrong(f"{part} was asked for, and cannot be run: {exc}") from exc
+                    print(f"==> Not seen: {exc}", flush=True)
+                    seen.append(f"{part} not seen")
+                else:
+                    seen.append(f"{part} on {where}, {_answered(hosts)}")
     except Wrong as exc:
         print(f"FAILED: {exc}")
         return 1
@@ -132,8 +140,7 @@ def _upgrade(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Three nodes of the oldest server become nodes of the newest, under a load of writes."""
     oldest, newest = binaries[-1], binaries[0]
     if oldest == newest:
-        print(f"==> There is no other server than {newest.version} here: no upgrade", flush=True)
-        return
+        raise NotSeen(f"there is no other server than {newest.version} here")
     cluster = Cluster(hosts[:3], work, installed(oldest, work))
     written = begin(cluster)
     with step(f"etcd {oldest.version} becomes etcd {newest.version}, under a load of writes"):
@@ -269,6 +276,7 @@ _PARTS = {
     "replace": replace,
     "tls": _tls,
     "upgrade": _upgrade,
+    "downgrade": downgrade,
 }
 
 

@@ -37,7 +37,7 @@ from harness.binaries import Binary
 from harness.namespaces import Bridge, NoNamespaces
 from hosts import Host
 from load import check_all_there
-from play import Cluster, Wrong
+from play import Cluster, NotSeen, Wrong
 
 if TYPE_CHECKING:
     from harness.dnsserver import DnsServer
@@ -163,7 +163,7 @@ def _check_owners(host: Host) -> None:
 def discovery(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Three nodes find each other by the SRV records of a domain, on each server."""
     spaces = in_namespaces(hosts)[:3]
-    for binary in binaries if spaces else []:
+    for binary in binaries:
         folder = work / binary.version
         folder.mkdir()
         _discover_without_tls(Cluster(spaces, folder, installed(binary, folder)), binary)
@@ -238,14 +238,11 @@ def _make_bare(hosts: list[Host]) -> None:
 def systemd(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Three hosts whose first process is systemd, with the distribution's package where it can be had."""
     spaces = in_namespaces(hosts)[:3]
-    if not spaces:
-        return
     try:
         for host in spaces:
             host.boot_systemd()
     except (NoNamespaces, subprocess.CalledProcessError) as exc:
-        print(f"==> Not seen: {exc}", flush=True)
-        return
+        raise NotSeen(str(exc)) from exc
     cluster = Cluster(spaces, work, installed(binaries[0], work))
     cluster.variables["etcd_server_service_manager"] = "auto"
     cluster.variables["etcd_server_wal_dir"] = _WAL
@@ -347,17 +344,22 @@ def _show(host: Host, name: str) -> str:
 
 def snapshot(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """Snapshots of the v3 store by each etcdctl, with the v3 store's access control off and on."""
-    spaces = in_namespaces(hosts)
-    for host, binary in zip(spaces, binaries, strict=False):
-        if not (etcdctl := _etcdctl(binary, work)):
-            continue
-        shutil.copy(etcdctl, host.root / "usr/local/bin/etcdctl")
+    for host, binary in zip(in_namespaces(hosts), binaries, strict=False):
+        etcdctl = _etcdctl(binary, work)
         cluster = Cluster([host], work, installed(binary, work))
         cluster.variables.update(_backup_of(host), etcd_server_tls_mode="internal_ca")
         with step(f"etcd {binary.version} with TLS"):
             cluster.must("server")
             check_members(cluster, 1)
-        with step(f"etcdctl {binary.version} saves the v3 store"):
+        with step("the v3 store is asked for, and there is no etcdctl: it says so"):
+            outcome = cluster.run("backup")
+            check_refused(outcome, f"etcdctl is neither on .*/opt/etcd/{binary.version}/etcdctl")
+            broken = {"etcd_backup_etcdctl": "/bin/false", "etcd_backup_v3": "auto"}
+            check_refused(
+                cluster.run("backup", extra=broken), "/bin/false does not say its version"
+            )
+        _unpack(etcdctl, host, binary)
+        with step(f"etcdctl {binary.version} is found beside the server, and saves the v3 store"):
             _etcdctl_in(host, "put", "a", "1")
             cluster.must("backup")
             _check_snapshots(host, 1)
@@ -385,7 +387,6 @@ def snapshot(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
 def _backup_of(host: Host) -> dict[str, object]:
     return {
         "etcd_backup_v3": "required",
-        "etcd_backup_etcdctl": "/usr/local/bin/etcdctl",
         "etcd_backup_endpoints": [f"https://{host.client}"],
         "etcd_backup_ca_cert": "/etc/etcd/pki/ca.pem",
         "etcd_backup_client_cert": "/etc/etcd/pki/cert.pem",
@@ -393,16 +394,27 @@ def _backup_of(host: Host) -> dict[str, object]:
     }
 
 
-def _etcdctl(binary: Binary, work: Path) -> Path | None:
-    """The etcdctl of a server's version: beside it, or of Debian's package."""
-    beside = Path(binary.path).with_name("etcdctl")
-    if beside.exists():
-        return beside
+def _etcdctl(binary: Binary, work: Path) -> Path:
+    """The etcdctl of a server's version: beside it, or of Debian's package.
+
+    Raises:
+        NotSeen: if there is none.
+    """
+    for server in (Path(binary.path), Path(binary.path).resolve()):
+        if (beside := server.with_name("etcdctl")).exists():
+            return beside
     if package := _download("etcd-client", work):
         folder = work / "etcd-client"
         subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
         return folder / "usr/bin/etcdctl"
-    return None
+    raise NotSeen(f"there is no etcdctl of etcd {binary.version}, beside {binary.path} or from apt")
+
+
+def _unpack(etcdctl: Path, host: Host, binary: Binary) -> None:
+    """Put etcdctl where a release's archive has it: beside the server."""
+    shutil.copy(etcdctl, host.root / f"opt/etcd/{binary.version}/etcdctl")
+    # For the commands of the test itself.
+    shutil.copy(etcdctl, host.root / "srv/etcdctl")
 
 
 def _etcdctl_in(
@@ -410,7 +422,7 @@ def _etcdctl_in(
 ) -> None:
     files = (f"--cacert={_PKI}/ca.pem", f"--cert={cert}", f"--key={key}")
     endpoint = f"--endpoints=https://{host.client}"
-    host.run("env", "ETCDCTL_API=3", "/usr/local/bin/etcdctl", endpoint, *files, *words)
+    host.run("env", "ETCDCTL_API=3", "/srv/etcdctl", endpoint, *files, *words)
 
 
 def _check_snapshots(host: Host, count: int) -> None:
