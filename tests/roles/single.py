@@ -273,6 +273,12 @@ def systemd(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
         if processes(cluster)["node3"] or _show(spaces[2], "FragmentPath") == _UNIT:
             raise Wrong("node3 still has the unit of the role")
     check_all_there(client_of(cluster), written)
+    with step("a server that ends whenever systemd starts it is noticed"):
+        broken = {"etcd_server_settings": {"max-txn-ops": "none"}, "etcd_server_start_timeout": 300}
+        outcome = cluster.run("server", extra={**broken, "etcd_server_allow_downtime": True})
+        check_refused(outcome, "ended, and is not there any more|it has ended")
+        if "invalid value" not in outcome.output:
+            raise Wrong(f"the reason is not shown:\n{outcome.output[-6000:]}")
 
 
 def _download(package: str, work: Path) -> Path | None:
