@@ -114,12 +114,18 @@ options:
       - Seconds that one operation may take with all its endpoints and attempts; DNS discovery and the
         resolution of names are included. Finding out what became of a write whose answer was lost may
         take as many again.
+      - Endpoints that refuse the connection, or cannot be reached, are asked again until it is over, so
+        that a restart does not fail a task. TLS that is refused and a name that does not exist fail at
+        once.
     type: float
     default: 30.0
   hedge_delay:
     description:
-      - Seconds after which a read that has had no answer is sent to the next endpoint as well. The
+      - Seconds after which a read that has had no whole answer is sent to the next endpoint as well. The
         first answer counts.
+      - It is a lower bound. Where answers were seen to take longer, a read is left alone for twice the
+        longest of the last eight, up to half of O(timeout); and before any was seen, it is sent to one
+        more endpoint only, until a quarter of O(timeout) is over.
     type: float
     default: 0.1
   use_proxy:

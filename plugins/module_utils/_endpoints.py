@@ -206,7 +206,8 @@ class Pool:
 
     The one that answered last comes first. One that failed goes to the back for a while that
     doubles with each failure in a row, from `backoff` to `max_backoff` seconds; it is never left
-    out. Holds no lock: every method is one assignment or one sort of a snapshot.
+    out. One whose answer is late comes after those that owe none, until it has come. Holds no lock:
+    every method is one assignment or one sort of a snapshot.
     """
 
     def __init__(
@@ -217,23 +218,34 @@ class Pool:
         self._max_backoff = max_backoff
         self._preferred = self._endpoints[0]
         self._failures = {}  # type: t.Dict[Endpoint, t.Tuple[int, float]]
+        self._late = set()  # type: t.Set[Endpoint]
 
     def order(self, now: float) -> t.Tuple[Endpoint, ...]:
         """All endpoints, the most promising first, at this reading of the clock."""
 
-        def rank(endpoint: Endpoint) -> t.Tuple[float, bool]:
+        def rank(endpoint: Endpoint) -> t.Tuple[float, bool, bool]:
             until = self._failures.get(endpoint, (0, now))[1]
-            return (max(until, now), endpoint != self._preferred)
+            return (max(until, now), endpoint in self._late, endpoint != self._preferred)
 
         return tuple(sorted(self._endpoints, key=rank))
 
     def answered(self, endpoint: Endpoint) -> None:
         """Remember that this endpoint works: ask it first."""
-        self._failures.pop(endpoint, None)
+        self.came(endpoint)
         self._preferred = endpoint
+
+    def came(self, endpoint: Endpoint) -> None:
+        """Remember that this endpoint works, though another one answered sooner."""
+        self._failures.pop(endpoint, None)
+        self._late.discard(endpoint)
+
+    def late(self, endpoint: Endpoint) -> None:
+        """Remember that this endpoint owes an answer."""
+        self._late.add(endpoint)
 
     def failed(self, endpoint: Endpoint, now: float) -> None:
         """Remember that this endpoint did not answer: ask it last for a while."""
         count = self._failures.get(endpoint, (0, 0.0))[0] + 1
         pause = min(self._backoff * 2 ** min(count - 1, 16), self._max_backoff)
         self._failures[endpoint] = (count, now + pause)
+        self._late.discard(endpoint)

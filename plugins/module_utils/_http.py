@@ -89,6 +89,14 @@ class Http:
             ClientException: a certificate or key file cannot be used.
             MissingLibrary: requests is needed and not installed.
         """
+        return self.start(endpoint, request, patience).finish()
+
+    def start(self, endpoint: Endpoint, request: Request, patience: Patience) -> "Exchange":
+        """Send the request once, connecting if need be, and do not wait for the answer.
+
+        Raises:
+            AttemptFailed, ClientException, MissingLibrary: as `exchange`.
+        """
         way = self._way(endpoint)
         line = way.line
         connection = line.take()
@@ -99,7 +107,7 @@ class Http:
         first = connection is None
         if connection is None:
             connection = line.make(patience.connect)
-        return self._send(way, connection, first, endpoint, request, patience).finish()
+        return self._send(way, connection, first, endpoint, request, patience)
 
     def begin(
         self, endpoint: Endpoint, request: Request, patience: Patience
@@ -238,6 +246,11 @@ class Exchange:
         patience: bounds the silence, which begins again with each byte that comes or goes, and the
             whole.
         clock: seconds, monotonic.
+
+    Attributes:
+        received: bytes of the answer that have come.
+        moved_at: when the last byte came or went.
+        longest_silence: seconds, the longest that the answer was waited for without a byte.
     """
 
     __slots__ = (
@@ -252,6 +265,9 @@ class Exchange:
         "_first",
         "_failure",
         "_index",
+        "received",
+        "moved_at",
+        "longest_silence",
     )
 
     def __init__(
@@ -277,6 +293,9 @@ class Exchange:
         self._first = first
         self._failure = None  # type: t.Optional[OSError]
         self._index = None  # type: t.Optional[int]
+        self.received = 0
+        self.moved_at = now
+        self.longest_silence = 0.0
 
     def send(self, message: bytes) -> None:
         """Send the request.
@@ -293,7 +312,8 @@ class Exchange:
                 self._progress.moved(self._clock())
         except OSError as exc:
             raise self._broken(exc) from exc
-        self._progress.handed_over(len(message), self._clock())
+        self.moved_at = self._clock()
+        self._progress.handed_over(len(message), self.moved_at)
 
     def ready(self, seconds: float) -> bool:
         """Read what comes of the answer within this time.
@@ -349,6 +369,9 @@ class Exchange:
             now = self._clock()
             if piece is not None:
                 self._progress.moved(now)
+                self.received += len(piece)
+                self.longest_silence = max(self.longest_silence, now - self.moved_at)
+                self.moved_at = now
                 reader.feed(piece)
                 self._first = False
                 if self._request.kind is Kind.WAIT and self._index is None:

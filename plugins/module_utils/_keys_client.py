@@ -23,12 +23,12 @@ from ansible_collections.quorum.etcd.plugins.module_utils import (
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._api.keys import Composer, KeysApi
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
-from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
-from ansible_collections.quorum.etcd.plugins.module_utils._transport import (
+from ansible_collections.quorum.etcd.plugins.module_utils._operation import (
     PAUSE,
     ExchangesRequests,
-    Transport,
 )
+from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
+from ansible_collections.quorum.etcd.plugins.module_utils._transport import Transport
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Endpoint,
     Request,
@@ -296,10 +296,13 @@ class KeysClient(KeysApi):
 
     def _send(self, request: Request) -> EtcdResult:
         try:
-            return self._transport.send(request)
+            # A cluster that stayed silent for its whole time is not waited for again.
+            result = self._transport.send(request, patient=not self._silent)
         except errors.EtcdUnauthorized as exc:
             self._say_who(request, exc)
             raise
+        self._silent = False
+        return result
 
     def _say_who(self, request: Request, exc: errors.EtcdUnauthorized) -> None:
         """The server says neither who was refused nor what."""

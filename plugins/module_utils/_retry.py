@@ -28,6 +28,15 @@ class Verdict(enum.Enum):
     FINAL = "this is the answer"
 
 
+class Again(enum.Enum):
+    """Whether an endpoint is asked again once every endpoint has failed."""
+
+    NEVER = "it would not help"
+    ALONG = "not for its own sake, but along with others"
+    ONCE = "once: the servers took their time before they gave up"
+    ALWAYS = "until the budget of the operation is over"
+
+
 #: Failures after which a write has certainly not been carried out, and another server may do it.
 _NOT_CARRIED_OUT = (Failure.NOT_SENT, Failure.UNUSABLE, Failure.TLS, Failure.NOT_SERVED)
 
@@ -81,6 +90,23 @@ def is_store_error(exc: errors.EtcdRaftInternal) -> bool:
     "nodePath /1/d : Not a file ()". A write that timed out has "etcdserver: ..." there.
     """
     return (exc.cause or "").startswith("nodePath ")
+
+
+def again(kind: Kind, failure: Failure, exc: Exception, *, patient: bool) -> Again:
+    """Whether an endpoint that failed so is asked again, once every endpoint has failed.
+
+    Args:
+        patient: whether an endpoint that cannot be reached is waited for.
+    """
+    if failure is Failure.NOT_SENT:
+        return Again.ALWAYS if patient else Again.ALONG
+    if kind is Kind.WRITE:
+        return Again.NEVER
+    if failure in PASSING:
+        # A member without a quorum says so after 7 seconds; a proxy without a server, at once.
+        slow = isinstance(exc, (errors.EtcdRaftInternal, errors.EtcdLeaderElect))
+        return Again.ALWAYS if patient and not slow else Again.ONCE
+    return Again.ALONG if failure is Failure.TIMEOUT else Again.NEVER
 
 
 def verdict(kind: Kind, failure: Failure) -> Verdict:

@@ -153,7 +153,7 @@ def test_versions(three: Cluster, binary: Binary) -> None:
     assert client.version() == client.version_server() == binary.version
     assert client.version_cluster() == ".".join(binary.version.split(".")[:2] + ["0"])
     with pytest.raises(errors.EtcdUnreachable):
-        Client("127.0.0.1:%d" % ports.free_port()).version()
+        Client("127.0.0.1:%d" % ports.free_port(), total_timeout=1.0).version()
 
 
 def test_statistics(three: Cluster, key: str) -> None:

@@ -25,7 +25,7 @@ def readers(
     return {
         "empty": lambda: Client(single.endpoints).read(key + "/empty").node.value,
         "missing": lambda: Client(single.endpoints).read(key + "/missing"),
-        "unreachable": lambda: Client(nobody).read(key),
+        "unreachable": lambda: Client(nobody, total_timeout=1.0).read(key),
         "forbidden": lambda: Client(with_auth.endpoints).read(key),
         "without v2": lambda: Client(without_v2.endpoints).read(key),
     }

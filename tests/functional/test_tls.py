@@ -94,7 +94,8 @@ def test_bad_client_certificate(
     come before it, or take its place. Then nothing tells that the server never read the request.
     """
     foreign = {"client_cert": pem.foreign_client_cert, "client_key": pem.foreign_client_key}
-    client = Client(secure.endpoints, ca_cert=pem.ca_cert, **(foreign if kind == "foreign" else {}))
+    files = dict(foreign if kind == "foreign" else {}, ca_cert=pem.ca_cert)
+    client = Client(secure.endpoints, total_timeout=1.0, **files)
     for unused in range(3):
         with pytest.raises(errors.EtcdUnreachable) as unread:
             client.read(key)
@@ -188,7 +189,7 @@ def test_https_to_an_http_port(single: Cluster, pem: Certs, client: Client, key:
     The server hangs up or resets the connection; which of the two, TLS alone does not decide.
     """
     url = single.endpoints[0].replace("http", "https")
-    secure_client = Client(url, ca_cert=pem.ca_cert)
+    secure_client = Client(url, ca_cert=pem.ca_cert, total_timeout=1.0)
     for operation in (
         lambda: secure_client.read(key),
         lambda: secure_client.write(key, "bad"),

@@ -281,7 +281,7 @@ def test_cleared_history(client: Client, key: str, long_ago: int) -> None:
 
 
 def test_all_down(own_single: Cluster, key: str) -> None:
-    """A watch ends with an error when no endpoint is left."""
-    watching = Background(lambda: Client(own_single.endpoints).watch(key))
+    """A watch ends with an error when no endpoint answers for as long as an operation may take."""
+    watching = Background(lambda: Client(own_single.endpoints, total_timeout=2.0).watch(key))
     own_single.members[0].kill()
     assert isinstance(watching.next(), errors.EtcdUnreachable)

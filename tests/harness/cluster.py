@@ -152,7 +152,18 @@ class Member:
     def pause(self) -> None:
         """SIGSTOP: connections are still accepted (by the kernel), nothing is answered."""
         self._signal(signal.SIGSTOP)
+        self._wait_stopped()
         self.paused = True
+
+    def _wait_stopped(self) -> None:
+        """Its threads stop one after the other, and one that still runs may still answer."""
+        deadline = time.monotonic() + _TERM_TIMEOUT
+        while time.monotonic() < deadline:
+            with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+                if stat.read().rpartition(")")[2].split()[0] in "Tt":
+                    return
+            time.sleep(0.01)
+        raise HarnessError(f"{self.name} does not stop")
 
     def resume(self) -> None:
         """SIGCONT."""

@@ -20,6 +20,7 @@ cut_after_forward   forward, wait for the whole answer, close the connection wit
 error_after_commit  forward, wait for the whole answer, answer `status` and `body`
 error_instead       answer `status` and `body`
 garbage             answer bytes that are not HTTP
+stall               forward, answer the head and half of the body, then nothing more
 truncate            forward, answer the head and half of the body, close the connection
 drip                forward, answer one byte every `delay` seconds
 delay               forward after `delay` seconds, also if the client has left by then
@@ -491,6 +492,12 @@ def _truncate(exchange: _Exchange) -> bool:
     return False
 
 
+def _stall(exchange: _Exchange) -> bool:
+    head, body = exchange.answer()
+    exchange.send(head.raw + body[: len(body) // 2])
+    return _hang(exchange)
+
+
 def _drip(exchange: _Exchange) -> bool:
     answer = exchange.answer()
     for byte in answer.raw:
@@ -524,6 +531,7 @@ _ACTIONS: t.Dict[str, t.Callable[[_Exchange], bool]] = {
     "error_after_commit": _error_after_commit,
     "error_instead": _error_instead,
     "garbage": _garbage,
+    "stall": _stall,
     "truncate": _truncate,
     "drip": _drip,
     "delay": _delay,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 from collections import deque
@@ -28,16 +29,24 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self._due = []  # type: t.List[t.Tuple[float, int, t.Callable[[], t.Any]]]
 
     def __call__(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        for one in sorted(one for one in self._due if one[0] <= self.now):
+            self._due.remove(one)
+            one[2]()
+
+    def call_at(self, moment: float, call: t.Callable[[], t.Any]) -> None:
+        """Have something done when somebody sleeps up to this moment."""
+        self._due.append((moment, len(self._due), call))
 
 
 class FakeRace:
-    """Takes the place of `_transport.ThreadRace`: calls overlap in virtual time.
+    """Takes the place of `_hedging.Race`: calls overlap in virtual time.
 
     Each call runs as soon as it is started; what it did to the clock is undone and kept as the
     moment at which it will have returned.
@@ -46,6 +55,11 @@ class FakeRace:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._pending = []  # type: t.List[t.Tuple[float, int, t.Any]]
+
+    def leave(self, report: t.Callable[[t.Any], t.Any]) -> None:
+        for moment, unused, returned in self._pending:
+            self._clock.call_at(moment, functools.partial(report, returned))
+        self._pending.clear()
 
     def start(self, call: t.Callable[[], t.Any]) -> None:
         began = self._clock.now
@@ -65,7 +79,13 @@ class FakeRace:
 
 
 class Reply(t.NamedTuple):
-    """What an endpoint does with one request: takes its time, then answers or fails."""
+    """What an endpoint does with one request: takes its time, then answers or fails.
+
+    Attributes:
+        after: seconds until the whole answer is there. A failure comes with its timeout at the
+            latest, which begins again with each piece of the answer.
+        pieces: seconds and sizes of what comes of the answer before.
+    """
 
     status: int = 200
     body: t.Any = None
@@ -74,6 +94,7 @@ class Reply(t.NamedTuple):
     failure: t.Optional[Failure] = None
     reason: str = ""
     index: t.Optional[int] = None
+    pieces: t.Sequence[t.Tuple[float, int]] = ()
 
 
 def node_reply(after: float = 0.0, value: str = "v", **node: t.Any) -> Reply:
@@ -93,6 +114,7 @@ REFUSED = Reply(failure=Failure.NOT_SENT, reason="connection refused")
 BLACK_HOLE = Reply(failure=Failure.NOT_SENT, reason="no connection in time", after=FOR_EVER)
 SILENT = Reply(failure=Failure.TIMEOUT, reason="no answer in time", after=FOR_EVER)
 RESET = Reply(failure=Failure.BROKEN, reason="connection reset by peer")
+NO_SUCH_HOST = Reply(failure=Failure.UNUSABLE, reason="name or service not known")
 BAD_CERTIFICATE = Reply(failure=Failure.TLS, reason="TLS: bad certificate")
 HTML = Reply(200, b"<html>login</html>")
 
@@ -111,6 +133,10 @@ class Sent(t.NamedTuple):
     anonymous: bool
 
 
+#: Failures that come before a request is sent.
+_BEFORE = (Failure.NOT_SENT, Failure.UNUSABLE, Failure.TLS)
+
+
 class FakeExchange:
     """Takes the place of `_http.Exchange`: a request whose answer, or end, comes at some moment."""
 
@@ -118,18 +144,41 @@ class FakeExchange:
         self, clock: FakeClock, reply: Reply, endpoint: Endpoint, patience: Patience
     ) -> None:
         self._clock = clock
+        self._began = clock.now
+        self._pieces = [(self._began + after, size) for after, size in reply.pieces]
         seconds, self._failed, self._answer = reply.after, None, None
+        last = max((after for after, unused in reply.pieces), default=0.0)
         if reply.failure is not None:
-            limit = patience.connect if reply.failure is Failure.NOT_SENT else patience.read
+            limit = patience.connect if reply.failure is Failure.NOT_SENT else last + patience.read
             seconds = min(reply.after, limit)
             self._failed = AttemptFailed(reply.failure, reply.reason, reply.index)
-        elif FOR_EVER > reply.after > patience.read:
-            seconds = patience.read
+        elif FOR_EVER > reply.after > last + patience.read:
+            seconds = last + patience.read
             self._failed = AttemptFailed(Failure.TIMEOUT, "no answer in time")
         else:
             raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self._answer = Answer(reply.status, reply.headers, raw, endpoint)
         self._due = clock.now + seconds
+
+    @property
+    def never_sent(self) -> bool:
+        """Whether there is no connection."""
+        return self._failed is not None and self._failed.failure in _BEFORE
+
+    @property
+    def received(self) -> int:
+        return sum(size for moment, size in self._pieces if moment <= self._clock.now)
+
+    @property
+    def moved_at(self) -> float:
+        return max(
+            (one for one, unused in self._pieces if one <= self._clock.now), default=self._began
+        )
+
+    @property
+    def longest_silence(self) -> float:
+        moments = [self._began, *(moment for moment, unused in self._pieces), self._due]
+        return max(later - earlier for earlier, later in zip(moments, moments[1:]))
 
     def ready(self, seconds: float) -> bool:
         until = self._clock.now + seconds
@@ -166,7 +215,13 @@ class FakeHttp:
         return [one.host for one in self.sent]
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
-        return self._send(endpoint, request, patience).finish()
+        return self.start(endpoint, request, patience).finish()
+
+    def start(self, endpoint: Endpoint, request: Request, patience: Patience) -> FakeExchange:
+        exchange = self._send(endpoint, request, patience)
+        if exchange.never_sent:
+            exchange.finish()
+        return exchange
 
     def begin(
         self, endpoint: Endpoint, request: Request, patience: Patience

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils import _wire, errors
-from ansible_collections.quorum.etcd.plugins.module_utils._transport import PAUSE, Transport
+from ansible_collections.quorum.etcd.plugins.module_utils._operation import PAUSE
+from ansible_collections.quorum.etcd.plugins.module_utils._transport import Transport
 from ansible_collections.quorum.etcd.plugins.module_utils._types import (
     Api,
     AttemptFailed,
@@ -21,6 +22,7 @@ from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
     HTML,
     MISSING,
     NO_QUORUM,
+    NO_SUCH_HOST,
     REFUSED,
     RESET,
     SILENT,
@@ -85,6 +87,10 @@ class World:
     def order(self):
         """The hosts in the order in which they would be asked now."""
         return [endpoint.host for endpoint in self.transport.endpoints()]
+
+    def transport_failures(self):
+        """The hosts that are asked last for a while, because they did not answer."""
+        return {endpoint.host for endpoint in self.transport._pool()._failures}
 
     @property
     def asked(self):
@@ -188,7 +194,8 @@ def test_where_nobody_else_answers_the_server_without_v2_is_named(request_, othe
     world = World(a=others, b=WITHOUT_V2)
     exc = world.fail(request_, errors.EtcdV2NotServed)
     assert sorted(host for host, unused in exc.errors) == [url("a"), url("b")]
-    assert world.asked == "ab"
+    assert world.asked.count("b") == 1
+    assert (world.asked == "ab") is (others is not REFUSED)
 
 
 def test_an_error_of_a_server_with_v2_says_more_than_one_without():
@@ -254,6 +261,8 @@ def test_a_mistake_of_the_caller_is_raised_as_it_is():
         def exchange(self, endpoint, request, patience):
             raise errors.ClientException("ca_cert cannot be used")
 
+        start = exchange
+
         def begin(self, endpoint, request, patience):
             return None
 
@@ -312,40 +321,102 @@ def test_an_endpoint_that_answers_with_an_error_says_more_than_silent_ones(answe
     assert "%s: connection refused" % url("a") in str(exc)
 
 
-# -- a second pass
+# -- further rounds
 
 
-@pytest.mark.parametrize("passing", [RESET, NO_QUORUM, Reply(502, b"<html>")])
-def test_a_read_is_tried_again_where_the_trouble_may_have_passed(passing):
-    world = World(a=REFUSED, b=[passing, GOOD], c=BAD_CERTIFICATE)
-    assert world.send(READ).endpoint == url("b")
-    assert world.asked == "abcb"
+EVERY = [READ] + WRITES + [WATCH]
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=str)
+@pytest.mark.parametrize("others", [{}, {"b": BAD_CERTIFICATE}, {"b": NO_SUCH_HOST}])
+def test_an_endpoint_that_refuses_is_asked_again_with_back_off(request_, others):
+    """As while a single node, or a load balancer, restarts."""
+    world = World(a=[REFUSED] * 5 + [GOOD], **others)
+    result = world.send(request_)
+    assert result.endpoint == url("a")
+    assert world.asked.count("a") == 6
+    assert world.asked.count("b") == len(others)
+    moments = [round(one.at - world.began, 3) for one in world.http.sent if one.host == "a"]
+    assert moments == [0, 0.2, 0.6, 1.4, 2.4, 3.4]
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=str)
+def test_all_endpoints_that_may_come_back_are_asked_again(request_):
+    world = World(a=[REFUSED], b=[REFUSED, REFUSED, GOOD])
+    assert world.send(request_).endpoint == url("b")
+    assert world.elapsed == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=str)
+@pytest.mark.parametrize("failing", [REFUSED, BLACK_HOLE], ids=["refused", "black hole"])
+def test_they_are_asked_until_the_budget_is_over(request_, failing):
+    world = World(Timeouts(2.0, 10.0, 9.0), a=failing, b=BAD_CERTIFICATE)
+    exc = world.fail(request_, errors.EtcdUnreachable)
+    assert 8.5 < world.elapsed <= 9.0
+    assert dict(exc.errors)[url("a")] == failing.reason
+    assert world.asked.count("b") == 1
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=str)
+@pytest.mark.parametrize("failing", [REFUSED, BLACK_HOLE], ids=["refused", "black hole"])
+def test_who_is_not_patient_gives_up_once_everybody_was_asked(request_, failing):
+    world = World(a=failing, b=failing)
+    with pytest.raises(errors.EtcdUnreachable):
+        world.transport.send(request_, patient=False)
+    assert world.asked == "ab"
+
+
+def test_one_endpoint_that_was_named_is_not_waited_for():
+    world = World(a=GOOD, b=[REFUSED, GOOD])
+    with pytest.raises(errors.EtcdUnreachable):
+        world.transport.send_to(Endpoint("http", "b", 2379), READ)
+    assert world.elapsed == 0
+
+
+@pytest.mark.parametrize("request_", [READ, WATCH], ids=str)
+@pytest.mark.parametrize("passing", [RESET, Reply(502, b"<html>"), Reply(503, b"")])
+def test_what_may_be_sent_twice_is_sent_again_after_an_answer_that_may_pass(request_, passing):
+    """A load balancer whose server restarts takes the request, and closes the connection."""
+    world = World(a=[passing] * 3 + [GOOD], c=BAD_CERTIFICATE)
+    assert world.send(request_).endpoint == url("a")
+    assert world.asked.count("a") == 4
+    assert world.asked.count("c") == 1
+    world = World(Timeouts(2.0, 10.0, 9.0), a=passing)
+    with pytest.raises(errors.EtcdException):
+        world.send(request_)
+    assert 8.5 < world.elapsed <= 9.0
+
+
+@pytest.mark.parametrize("request_", [READ, WATCH], ids=str)
+def test_a_member_without_a_quorum_is_asked_twice(request_):
+    """It takes 7 seconds to say so."""
+    world = World(a=[NO_QUORUM, GOOD])
+    assert world.send(request_).attempts == 2
     assert world.elapsed == PAUSE
-
-
-def test_a_read_of_one_endpoint_is_tried_again_too():
-    world = World(a=[RESET, GOOD])
-    assert world.send(READ).attempts == 2
-
-
-def test_there_is_no_third_pass():
-    world = World(a=RESET, b=NO_QUORUM)
-    world.fail(READ, errors.EtcdRaftInternal)
+    world = World(a=NO_QUORUM, b=NO_QUORUM)
+    world.fail(request_, errors.EtcdRaftInternal)
     assert world.asked == "abab"
 
 
-@pytest.mark.parametrize("failing", [REFUSED, BAD_CERTIFICATE, SILENT, HTML])
-def test_there_is_no_second_pass_where_it_would_not_help(failing):
-    world = World(a=failing, b=failing)
+@pytest.mark.parametrize("request_", [READ, WATCH], ids=str)
+@pytest.mark.parametrize("failing", [BAD_CERTIFICATE, NO_SUCH_HOST, SILENT, HTML])
+def test_there_is_no_second_round_where_it_would_not_help(request_, failing):
+    world = World(Timeouts(2.0, 10.0, 60.0), a=failing, b=failing)
     with pytest.raises(errors.EtcdException):
-        world.send(READ)
+        world.send(request_)
     assert world.asked == "ab"
 
 
-def test_there_is_no_second_pass_for_a_watch():
-    world = World(a=RESET, b=RESET)
-    world.fail(WATCH, errors.EtcdUnreachable)
-    assert world.asked == "ab"
+def test_who_was_silent_is_asked_along_with_those_that_are_asked_again():
+    world = World(Timeouts(2.0, 3.0, 30.0), a=[SILENT, GOOD], b=REFUSED)
+    assert world.send(READ).endpoint == url("a")
+
+
+@pytest.mark.parametrize("request_", WRITES, ids=str)
+def test_a_write_that_was_lost_in_a_later_round_is_unknown(request_):
+    world = World(a=[REFUSED, REFUSED, RESET, GOOD])
+    world.fail(request_, errors.EtcdOutcomeUnknown)
+    assert world.asked == "aaa"
 
 
 # -- hedging
@@ -360,11 +431,99 @@ def test_a_read_that_has_no_answer_for_a_while_is_sent_to_the_next_as_well():
 
 
 def test_the_winner_is_preferred_and_the_silent_one_goes_to_the_back():
-    world = World(a=SILENT, b=GOOD, c=GOOD)
+    """At first because it owes an answer, and then because none came in its time."""
+    world = World(a=SILENT, b=node_reply(after=0.01), c=GOOD)
     world.send(READ)
     assert world.order == ["b", "c", "a"]
     world.send(WRITE)
     assert world.asked == "abb"
+    assert world.transport_failures() == set()
+    world.clock.sleep(10.0)
+    assert world.transport_failures() == {"a"}
+    assert world.order == ["b", "c", "a"]
+
+
+def test_slow_is_no_fault():
+    """Endpoints that answer within their time are not put to the back, whoever is faster."""
+    world = World(**{host: node_reply(after=0.8) for host in "abcd"})
+    world.send(READ)
+    assert world.order == ["a", "b", "c", "d"]
+    world.clock.sleep(1.0)
+    world = World(a=node_reply(after=5.0), b=GOOD, c=GOOD)
+    world.send(READ)
+    assert world.order == ["b", "c", "a"], "it owes an answer"
+    world.clock.sleep(5.0)
+    assert world.order == ["b", "a", "c"]
+    assert world.transport_failures() == set()
+
+
+def test_hedges_do_not_multiply_the_load_of_a_slow_cluster():
+    """Before the client has seen an answer there is one hedge, and then it knows."""
+    world = World(**{host: node_reply(after=0.8) for host in "abcd"})
+    for unused in range(10):
+        world.send(READ)
+    assert len(world.http.sent) <= 12
+    assert world.transport_failures() == set()
+
+
+@pytest.mark.parametrize("answer", [GOOD, MISSING])
+def test_every_answer_teaches_what_is_slow(answer):
+    world = World(a=[answer._replace(after=0.8)] * 3, b=SILENT, c=SILENT)
+    for unused in range(3):
+        try:
+            world.send(READ)
+        except errors.EtcdKeyNotFound:
+            continue
+    assert world.asked.count("a") == 3
+    assert world.asked.count("b") == 1
+
+
+def test_a_fast_client_that_sees_a_late_answer_asks_several():
+    """It has reason to believe that something is wrong with the first ones."""
+    world = World(a=[GOOD, SILENT], b=SILENT, c=SILENT, d=GOOD)
+    world.send(READ)
+    began = world.clock.now
+    assert world.send(READ).endpoint == url("d")
+    assert [one.at - began for one in world.http.sent[1:]] == pytest.approx([0, 0.1, 0.3, 0.7])
+
+
+def test_what_was_slow_once_is_forgotten():
+    world = World(a=[node_reply(after=3.0)] + [GOOD] * 8 + [SILENT], b=node_reply(after=0.01))
+    for unused in range(9):
+        world.send(READ)
+        world.clock.sleep(5.0)
+        world.transport._pool().answered(Endpoint("http", "a", 2379))
+    began = world.clock.now
+    assert world.send(READ).endpoint == url("b")
+    assert world.clock.now - began == pytest.approx(0.11)
+
+
+#: Half of an answer, and then nothing.
+STALLED = Reply(
+    failure=Failure.TIMEOUT, reason="no answer in time", after=FOR_EVER, pieces=[(0.01, 500)]
+)
+
+#: An answer of 20 MB that comes at 10 MB a second, and one that comes byte by byte.
+LARGE = node_reply(after=2.0)._replace(pieces=[(0.05 * number, 500000) for number in range(1, 40)])
+DRIP = node_reply(after=2.0)._replace(pieces=[(0.05 * number, 1) for number in range(1, 40)])
+
+
+@pytest.mark.parametrize("open_", [set(), {"a"}], ids=["new", "open"])
+@pytest.mark.parametrize("reply", [STALLED, DRIP], ids=["stalled", "drip"])
+def test_a_hedge_covers_the_whole_answer(reply, open_):
+    world = World(a=reply, b=node_reply(after=0.02))
+    world.http.connected = open_
+    assert world.send(READ).endpoint == url("b")
+    assert world.elapsed == pytest.approx(0.13, abs=0.01)
+
+
+@pytest.mark.parametrize("open_", [set(), {"a"}], ids=["new", "open"])
+def test_an_answer_that_is_merely_large_is_not_hedged(open_):
+    world = World(a=LARGE, b=GOOD)
+    world.http.connected = open_
+    assert world.send(READ).endpoint == url("a")
+    assert world.asked == "a"
+    assert world.elapsed == 2.0
 
 
 def test_a_read_that_is_answered_in_time_is_sent_once():
@@ -380,8 +539,18 @@ def test_the_slow_one_can_still_win():
     assert world.elapsed == 0.15
 
 
-def test_the_delay_doubles_with_each_endpoint():
+@pytest.mark.parametrize("open_", [set(), {"a"}], ids=["new", "open"])
+def test_a_client_that_has_seen_no_answer_has_one_hedge_for_long(open_):
+    """It cannot know what is slow; a quarter of the time for one answer is, by its settings."""
     world = World(a=SILENT, b=SILENT, c=SILENT, d=GOOD)
+    world.http.connected = open_
+    world.send(READ)
+    moments = [one.at - world.began for one in world.http.sent]
+    assert moments == pytest.approx([0, 0.1, 2.6, 5.1])
+
+
+def test_an_endpoint_that_has_not_got_the_request_has_no_load_from_it():
+    world = World(a=BLACK_HOLE, b=BLACK_HOLE, c=BLACK_HOLE, d=GOOD)
     world.send(READ)
     assert [one.at - world.began for one in world.http.sent] == pytest.approx([0, 0.1, 0.3, 0.7])
 
@@ -427,10 +596,9 @@ def test_on_an_open_connection_the_answer_is_waited_for_in_the_same_way():
 
 
 def test_on_an_open_connection_a_silent_endpoint_is_hedged_too():
-    world = connected(a=SILENT, b=SILENT, c=SILENT, d=GOOD)
-    assert world.send(READ).endpoint == url("d")
-    assert [one.at - world.began for one in world.http.sent] == pytest.approx([0, 0.1, 0.3, 0.7])
-    assert world.order == ["d", "a", "b", "c"]
+    world = connected(a=SILENT, b=GOOD)
+    assert world.send(READ).endpoint == url("b")
+    assert world.elapsed == HEDGE
 
 
 def test_on_an_open_connection_the_slow_one_can_still_win():
