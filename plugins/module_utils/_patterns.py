@@ -17,8 +17,28 @@ import typing as t
 def matcher(patterns: t.Optional[t.Sequence[str]]) -> t.Optional["re.Pattern[str]"]:
     """What matches all that one of these shell patterns does; None for no patterns.
 
-    A star stands for any characters, slashes too; a leading slash of a pattern is dropped.
+    It is matched with keys below a path, without that path and its slash. A pattern without a slash
+    is a name at any depth; one with a slash begins at the path, and a slash at its start says just
+    that. What matches, matches with all that is below it. A star stands for any characters, slashes
+    too.
     """
     if not patterns:
         return None
-    return re.compile("|".join(fnmatch.translate(one.lstrip("/")) for one in patterns))
+    return re.compile("|".join(_expression(one) for one in patterns))
+
+
+def unmatched(patterns: t.Optional[t.Sequence[str]], names: t.Iterable[str]) -> t.Sequence[str]:
+    """Those of the patterns that match none of these keys below a path."""
+    left = {one: re.compile(_expression(one)) for one in patterns or ()}
+    for name in names:
+        if not left:
+            break
+        for one in [one for one, expression in left.items() if expression.match(name)]:
+            del left[one]
+    return list(left)
+
+
+def _expression(pattern: str) -> str:
+    whole = pattern.strip("/")
+    heads = [whole] if "/" in pattern.rstrip("/") else [whole, "*/" + whole]
+    return "|".join(fnmatch.translate(head + below) for head in heads for below in ("", "/*"))

@@ -79,12 +79,29 @@ options:
     description:
       - With O(state=present), remove keys and directories below O(path) that the tree does not name.
       - Without O(include_hidden), a directory that holds hidden keys is not removed, and the task fails.
+      - A tree that holds no key with a value is refused, unless O(purge_all=true).
     type: bool
     default: false
+  purge_all:
+    description:
+      - With O(purge=true), whether the tree may be one that holds no key with a value, so that every key
+        below O(path) is removed. Otherwise such a tree, which a misspelt variable with a default gives,
+        is refused.
+    type: bool
+    default: false
+  purge_limit:
+    description:
+      - How many keys and directories O(purge=true), or O(state=absent) without a tree, may remove. If
+        it would be more, the task fails before it writes anything.
+      - What is planned again because of another client counts together with what was removed already.
+    type: int
   purge_exclude:
     description:
       - Shell patterns of keys that are never removed, nor what is below them. They are compared with the
         key without O(path) and its slash; C(*) stands for any characters, slashes too.
+      - A pattern without a slash is a name at any depth. One with a slash begins at O(path); V(/locks) is
+        C(locks) right below it.
+      - A pattern that matches nothing, neither what is there nor what the tree names, is a warning.
     type: list
     elements: str
     default: []
@@ -146,7 +163,8 @@ options:
     default: 16
   secret_keys:
     description:
-      - Shell patterns, as those of O(purge_exclude), of keys whose values the diff does not show.
+      - Shell patterns, as those of O(purge_exclude), of keys whose values the diff does not show. So
+        V(password) is each key of this name, at any depth, and all keys below a directory of this name.
       - The diff still tells that such a value differs. To keep values out of the log of the host as well,
         use C(no_log).
     type: list
@@ -283,6 +301,8 @@ ARGUMENT_SPEC = {
     "remote_src": {"type": "bool", "default": False},
     "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
     "purge": {"type": "bool", "default": False},
+    "purge_all": {"type": "bool", "default": False},
+    "purge_limit": {"type": "int"},
     "purge_exclude": {"type": "list", "elements": "str", "default": []},
     "include_hidden": {"type": "bool", "default": False},
     "ttl": {"type": "int"},

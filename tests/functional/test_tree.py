@@ -263,7 +263,7 @@ def test_https(secure: Cluster, pem: Certs, key: str) -> None:
     tree = dict(TREE, long={"k%d" % one: "x" * 5000 for one in range(30)})
     assert run(client, key, tree)["counts"]["created"] == 230
     assert found(client, key) == tree
-    assert run(client, key, {}, purge=True)["counts"]["deleted"] == 230
+    assert run(client, key, {}, purge=True, purge_all=True)["counts"]["deleted"] == 230
     assert found(client, key) == {}
 
 

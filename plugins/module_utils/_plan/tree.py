@@ -29,7 +29,7 @@ States = t.Mapping[str, KeyState]
 Stage = t.Tuple[KeyAction, ...]
 
 
-def plan(current: States, wish: Wish) -> t.Tuple[Stage, ...]:
+def plan(current: States, wish: Wish, done: t.Iterable[KeyAction] = ()) -> t.Tuple[Stage, ...]:
     """What to write so that the tree is as wished, in stages.
 
     The actions of a stage do not need each other, and each stage needs the ones before: what is in
@@ -38,20 +38,25 @@ def plan(current: States, wish: Wish) -> t.Tuple[Stage, ...]:
 
     Args:
         current: all that is at the path and below it, by full key.
+        done: what was carried out already of an earlier plan for the same wish.
 
     Raises:
         Refusal: a directory stands where a value is wished or the other way round, and `force` is
-            off (below a key with a value, all is absent already); or what is kept stands below something that has to go.
+            off (below a key with a value, all is absent already); more would be removed than
+            purge_limit says; or what is kept stands below something that has to go.
     """
     order = sorted(current)
     replaced = _replaced(current, order, wish)
+    going = set()  # type: t.Set[str]
+    if wish.purge or not wish.present:
+        going = _unwished(current, order, wish, replaced)
+        _check_limit(going, wish, done)
     if wish.present:
-        going = _unwished(current, order, wish, replaced) if wish.purge else set()
         stages = _removal(current, replaced, wish) + _made(current, replaced, wish)
         stages.append(_written(current, replaced, wish))
         stages += _removal(current, going, wish)
     else:
-        stages = _removal(current, _unwished(current, order, wish, replaced) | replaced, wish)
+        stages = _removal(current, going | replaced, wish)
     if wish.slash:
         stages = [tuple(_with_slash(action, wish) for action in stage) for stage in stages]
     return tuple(stage for stage in stages if stage)
@@ -134,6 +139,34 @@ def _unwished(
         else:
             holding.add(key.rpartition("/")[0] or "/")
     return going
+
+
+def _check_limit(going: t.Set[str], wish: Wish, done: t.Iterable[KeyAction]) -> None:
+    if wish.purge_limit is None:
+        return
+    gone = {action.key for action in done if _is_purge(action, wish)}
+    count = len(going | gone)
+    if count > wish.purge_limit:
+        examples = ", ".join(sorted(going)[:_NAMED])
+        raise Refusal(
+            "%d keys and directories would be removed, and purge_limit is %d (%s%s); check that the"
+            " tree is what it should be, or raise the limit"
+            % (count, wish.purge_limit, examples, ", ..." if len(going) > _NAMED else "")
+        )
+
+
+def _is_purge(action: KeyAction, wish: Wish) -> bool:
+    """Whether an action removed what the tree does not name, and not to make place for a value."""
+    if action.kind not in (ActionKind.DELETE, ActionKind.REMOVE_DIR):
+        return False
+    if not wish.present:
+        return True
+    above = action.key
+    while above:
+        if above in wish.leaves:
+            return False
+        above = above.rpartition("/")[0]
+    return action.key not in wish.directories
 
 
 def _removal(current: States, keys: t.Set[str], wish: Wish) -> t.List[Stage]:

@@ -41,6 +41,8 @@ class Wish(t.NamedTuple):
             of them. One that exists keeps its TTL: etcd 3.5 cannot change it.
         everything: with `present` off, remove all that is below the path, named or not.
         purge: remove what the tree does not name.
+        purge_limit: how many keys and directories may be removed that the tree does not name; None for
+            any number.
         kept: matches the keys below the path, without it, that are never removed; None for none.
         force: replace directories by values and values by directories.
         hidden: whether hidden keys are managed too.
@@ -54,6 +56,7 @@ class Wish(t.NamedTuple):
     directories: t.Mapping[str, t.Optional[int]]
     everything: bool = False
     purge: bool = False
+    purge_limit: t.Optional[int] = None
     kept: t.Optional["re.Pattern[str]"] = None
     force: bool = False
     hidden: bool = False
@@ -106,8 +109,18 @@ def checked_wish(
     Raises:
         Refusal: the options do not go together.
     """
-    if options["purge_exclude"] and not options["purge"] and not everything:
-        raise Refusal("purge_exclude needs purge: true; without it nothing is removed")
+    for name in ("purge_exclude", "purge_limit"):
+        if options[name] not in (None, []) and not options["purge"] and not everything:
+            raise Refusal("%s needs purge: true; without it nothing is removed" % name)
+    if options["purge_all"] and not options["purge"]:
+        raise Refusal("purge_all needs purge: true; without it nothing is removed")
+    if (options["purge_limit"] or 0) < 0:
+        raise Refusal("purge_limit is a number of keys from 0, not %d" % options["purge_limit"])
+    if options["purge"] and not leaves and not options["purge_all"]:
+        raise Refusal(
+            "the tree holds no key with a value, so purge: true would remove every key below %s; give"
+            " the keys that are to stay, or write purge_all: true if none is to" % path
+        )
     if options["on_conflict"] == "fail" and not options["guarded"]:
         raise Refusal(
             "guarded: false does not notice that another client changes a key; on_conflict: fail"
@@ -120,6 +133,7 @@ def checked_wish(
         directories=directories,
         everything=everything,
         purge=options["purge"],
+        purge_limit=options["purge_limit"],
         kept=_patterns.matcher(options["purge_exclude"]),
         force=options["force"],
         hidden=options["include_hidden"],

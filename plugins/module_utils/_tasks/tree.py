@@ -18,6 +18,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import (
     _carry_out,
     _documents,
     _files,
+    _limits,
     _patterns,
     _reading,
     errors,
@@ -81,7 +82,7 @@ def manage_tree(
     _check_sizes(client, stages)
     report = {
         "directory": wish.path,
-        "warnings": _warnings(first, wish),
+        "warnings": _warnings(first, wish, options),
     }  # type: t.Dict[str, t.Any]
     progress = _batch.Progress(reading.etcd_index, reading.endpoint)
     if apply:
@@ -133,14 +134,30 @@ def _tree(options: t.Mapping[str, t.Any]) -> t.Any:
     return tree
 
 
-def _warnings(current: States, wish: tree_wish.Wish) -> t.List[str]:
+def _warnings(current: States, wish: tree_wish.Wish, options: t.Mapping[str, t.Any]) -> t.List[str]:
+    warnings = []
     keys = tree_restore.directories_with_another_ttl(current, wish)
-    if not keys:
-        return []
-    return [
-        "directories that exist keep another TTL than they have in the backup, as etcd 3.5 cannot"
-        " change it: %s%s" % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
-    ]
+    if keys:
+        warnings.append(
+            "directories that exist keep another TTL than they have in the backup, as etcd 3.5 cannot"
+            " change it: %s%s" % (", ".join(keys[:_NAMED]), ", ..." if keys[_NAMED:] else "")
+        )
+    for name in ("secret_keys", "purge_exclude"):
+        for pattern in _patterns.unmatched(options[name], _names(current, wish)):
+            warnings.append(
+                "the pattern %s of %s matches no key below %s, neither of those that are there nor of"
+                " the tree" % (_limits.shown(pattern), name, wish.path)
+            )
+    return warnings
+
+
+def _names(current: States, wish: tree_wish.Wish) -> t.Iterator[str]:
+    """What patterns are compared with: the keys below the path, without it."""
+    start = len(wish.path.rstrip("/")) + 1
+    for keys in (current, wish.leaves, wish.directories):
+        for key in keys:
+            if len(key) > start:
+                yield key[start:]
 
 
 def _read(client: t.Any, wish: tree_wish.Wish) -> t.Tuple[States, _reading.Reading]:
@@ -153,9 +170,12 @@ def _read(client: t.Any, wish: tree_wish.Wish) -> t.Tuple[States, _reading.Readi
 
 
 def _planned(
-    states: States, reading: _reading.Reading, wish: tree_wish.Wish
+    states: States,
+    reading: _reading.Reading,
+    wish: tree_wish.Wish,
+    done: t.Sequence[KeyAction] = (),
 ) -> t.Tuple[tree_plan.Stage, ...]:
-    stages = tree_plan.plan(states, wish)
+    stages = tree_plan.plan(states, wish, done)
     if stages:
         _reading.refuse_below_value(wish.path, reading)
     return stages
@@ -195,7 +215,7 @@ def _converge(
         refused |= lost
         try:
             states, reading = _read(client, wish)
-            stages = _planned(states, reading, wish)
+            stages = _planned(states, reading, wish, progress.done)
         except (Refusal, errors.EtcdException) as exc:
             progress.failed.extend((action, exc) for action in progress.lost)
             progress.lost = []

@@ -132,6 +132,12 @@ def test_wishes(tree, options, leaves, directories):
         (None, {"state": "absent", "path": "/"}, "would remove the whole store"),
         ({}, {"state": "absent", "purge": True}, "purge is for state: present"),
         ({}, {"purge_exclude": ["a"]}, "purge_exclude needs purge: true"),
+        ({}, {"purge_limit": 0}, "purge_limit needs purge: true"),
+        ({}, {"purge_all": True}, "purge_all needs purge: true"),
+        (None, {"state": "absent", "purge_all": True}, "purge_all needs purge: true"),
+        ({"a": "x"}, {"purge": True, "purge_limit": -1}, "purge_limit is a number of keys from 0"),
+        ({}, {"purge": True}, "write purge_all: true"),
+        ({"d": {"e": {}}}, {"purge": True}, "would remove every key below /t"),
         ({}, {"ttl": -1}, "write 0 for keys that live for ever"),
         ({}, {"leaf_json": True, "leaf_json_depth": 2}, "give one of the two"),
         ({}, {"leaf_json_depth": 0}, "1 for those right below it"),
@@ -204,19 +210,43 @@ PLANS = {
     "purge keeps what is excluded": (
         states(d=None, d__x="x", d__y="y", e=None, e__z="z"),
         {},
-        {"purge": True, "purge_exclude": ["/d/x", "e"]},
+        {"purge": True, "purge_all": True, "purge_exclude": ["/d/x", "e"]},
         [["delete /t/d/y"]],
     ),
     "purge keeps by a star": (
         states(d=None, d__x="x", d__e=None, d__e__x="x", f="f"),
         {},
-        {"purge": True, "purge_exclude": ["*x"]},
+        {"purge": True, "purge_all": True, "purge_exclude": ["*x"]},
         [["delete /t/f"]],
+    ),
+    "purge keeps a name at any depth, and what is below it": (
+        states(d=None, d__x="x", e=None, e__d=None, e__d__y="y", e__z="z", dd="d"),
+        {"k": "k"},
+        {"purge": True, "purge_exclude": ["d"]},
+        [["create /t/k k"], ["delete /t/dd", "delete /t/e/z"]],
+    ),
+    "purge keeps what is right below the path": (
+        states(d=None, d__x="x", e=None, e__d="y"),
+        {"k": "k"},
+        {"purge": True, "purge_exclude": ["/d"]},
+        [["create /t/k k"], ["delete /t/e/d"], ["remove_dir /t/e"]],
+    ),
+    "purge within its limit": (
+        states(a="x", d=None, d__x="x"),
+        {"a": "x"},
+        {"purge": True, "purge_limit": 2},
+        [["delete /t/d/x"], ["remove_dir /t/d"]],
+    ),
+    "a limit is not for what is replaced": (
+        states(a=None, a__b="x", z="z"),
+        {"a": "v"},
+        {"force": True, "purge": True, "purge_limit": 1},
+        [["delete /t/a/b"], ["remove_dir /t/a"], ["create /t/a v"], ["delete /t/z"]],
     ),
     "purge everything": (
         states(a="x", d=None),
         {},
-        {"purge": True},
+        {"purge": True, "purge_all": True},
         [["delete /t/a"], ["remove_dir /t/d"]],
     ),
     "directory to value": (
@@ -361,9 +391,34 @@ def test_what_is_in_the_way(current, tree, options, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "tree, options, says",
+    [
+        ({"k": "k"}, {"purge": True, "purge_limit": 2}, "3 keys and directories would be removed"),
+        ({"k": "k"}, {"purge": True, "purge_limit": 0}, "purge_limit is 0 (/t/a, /t/d, /t/d/x)"),
+        (None, {"state": "absent", "purge_limit": 3}, "4 keys and directories would be removed"),
+    ],
+)
+def test_more_would_be_removed_than_may_be(tree, options, says):
+    with pytest.raises(Refusal) as caught:
+        plan(states(a="x", d=None, d__x="x"), wish(tree, **options))
+    assert says in str(caught.value)
+
+
+def test_a_limit_counts_what_is_gone_already():
+    wished = wish({"k": "k", "v": "v"}, purge=True, force=True, purge_limit=2)
+    there = states(a="x", v=None, v__b="x")
+    done = [action for stage in plan(there, wished) for action in stage]
+    assert [one.key for one in done] == ["/t/v/b", "/t/v", "/t/k", "/t/v", "/t/a"]
+    plan(states(k="k", v="v", b="x"), wished, done)
+    with pytest.raises(Refusal) as caught:
+        plan(states(k="k", v="v", b="x", c="x"), wished, done)
+    assert "3 keys and directories would be removed" in str(caught.value)
+
+
 def test_hidden_directories_go_with_what_cannot_be_seen():
     for hidden in (True, False):
-        wished = wish({}, purge=True, include_hidden=hidden)
+        wished = wish({}, purge=True, purge_all=True, include_hidden=hidden)
         (stage,) = plan(states(d=None), wished)
         assert [one.recursive for one in stage] == [hidden]
 
@@ -439,6 +494,7 @@ def test_what_a_backup_brings_about():
         ({"path": "/t/a"}, "holds no directory /t/a"),
         ({"path": "/"}, "/_h is hidden"),
         ({"purge_exclude": ["a"]}, "purge_exclude needs purge: true"),
+        ({"path": "/t/empty", "purge": True}, "write purge_all: true"),
     ],
 )
 def test_what_is_refused_of_a_backup(options, says):
@@ -488,24 +544,3 @@ def test_the_lines_of_a_diff():
         "/t/u = (secret) (ttl 7)",
     ]
     assert listing({}, wished) == ""
-
-
-@pytest.mark.parametrize(
-    "patterns, name, matches",
-    [
-        (["a"], "a", True),
-        (["a"], "a/b", False),
-        (["a"], "ba", False),
-        (["/a"], "a", True),
-        (["a*"], "a/b/c", True),
-        (["*/c"], "a/b/c", True),
-        (["b", "[ab]?"], "ax", True),
-        (["a.c"], "abc", False),
-    ],
-)
-def test_patterns(patterns, name, matches):
-    assert bool(matcher(patterns).match(name)) is matches
-
-
-def test_no_patterns():
-    assert matcher([]) is None

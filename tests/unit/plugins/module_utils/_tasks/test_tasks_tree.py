@@ -321,7 +321,7 @@ def test_the_diff_shows_what_was_done_after_a_second_plan():
 
 
 def test_the_diff_of_what_another_client_removed():
-    task = Task({}, has={"/t/a": "1", "/t/b": "2"}, purge=True)
+    task = Task({}, has={"/t/a": "1", "/t/b": "2"}, purge=True, purge_all=True)
     task.store.faults.append(after(lambda: task.store.remove("/t/a")))
     report = task.run()
     assert report["done"] == ["/t/b"]
@@ -343,7 +343,7 @@ def test_a_writer_that_is_always_faster():
 
 
 def test_a_directory_in_which_another_writes():
-    task = Task({}, has={"/t/d/x": "x"}, purge=True)
+    task = Task({}, has={"/t/d/x": "x"}, purge=True, purge_all=True)
     task.store.faults.extend([delivered, after(lambda: task.store.put("/t/d/new", "new"))])
     task.run()
     assert task.values == {}
@@ -351,7 +351,7 @@ def test_a_directory_in_which_another_writes():
 
 
 def test_a_directory_that_is_never_empty():
-    task = Task({}, has={"/t/d/x": "x"}, purge=True)
+    task = Task({}, has={"/t/d/x": "x"}, purge=True, purge_all=True)
     refused = raising(errors.EtcdDirNotEmpty("not empty"))
     task.store.faults.extend([delivered, refused, refused])
     failure = task.fail()
@@ -359,6 +359,35 @@ def test_a_directory_that_is_never_empty():
     assert "/t/d is not empty, though a listing shows no children" in str(failure)
     assert "include_hidden: true" in str(failure)
     assert accounts(failure.report) == {"done": ["/t/d/x"], "failed": ["/t/d"]}
+
+
+def test_a_limit_holds_for_all_that_is_planned_again():
+    task = Task({"a": "1"}, has=below(a="1", d="x", e="x"), purge=True, purge_limit=2)
+    task.store.faults.extend(
+        [delivered, after(lambda: [task.store.put("/t/e", "y"), task.store.put("/t/f", "y")])]
+    )
+    failure = task.fail()
+    assert failure.report["done"] == ["/t/d"]
+    assert "3 keys and directories would be removed, and purge_limit is 2" in str(failure)
+    assert task.values == below(a="1", e="y", f="y")
+
+
+@pytest.mark.parametrize("apply", [True, False])
+def test_more_would_be_removed_than_may_be(apply):
+    task = Task({"a": "2"}, has=below(a="1", d="x", e="x"), purge=True, purge_limit=1)
+    with pytest.raises(Refusal):
+        task.run(apply=apply)
+    assert task.store.sends == 0
+
+
+def test_patterns_that_match_nothing_are_warned_of():
+    task = Task({"db": {"password": "x"}, "a": "1"}, has=below(a="1", lock="x"), purge=True)
+    task.options.update(secret_keys=["password", "pasword"], purge_exclude=["lock", "/password"])
+    assert task.run()["warnings"] == [
+        'the pattern "%s" of %s matches no key below /t, neither of those that are there nor of the'
+        " tree" % pattern
+        for pattern in (("pasword", "secret_keys"), ("/password", "purge_exclude"))
+    ]
 
 
 def test_hidden_keys_are_read_by_name():
