@@ -32,6 +32,10 @@ attributes:
       - Reads the key and writes nothing.
   diff_mode:
     support: full
+    details:
+      - Shows the value as the lines that it has, and JSON laid out with sorted keys, so that only what differs
+        is marked. The TTL has a line of its own.
+      - Characters that a terminal would obey or not show are escaped. C(no_log) hides the value.
   idempotent:
     support: partial
     details:

@@ -25,7 +25,11 @@ attributes:
     details: Reads the directory and writes nothing.
   diff_mode:
     support: full
-    details: Shows a line for each key, before and after; the values of O(secret_keys) are not shown.
+    details:
+      - Shows what differs, as M(quorum.etcd.etcd_key) does. Keys whose values have one line, and directories,
+        are one list; a key whose value has more lines, JSON among them, has a diff of its own. So C(diff) in a
+        registered result is a list.
+      - The values of O(secret_keys) are not shown.
   idempotent:
     support: full
 options:

@@ -45,6 +45,7 @@ LEVELS = [
         "module_utils/_streams.py",
         "module_utils/_wire.py",
         "module_utils/_values.py",
+        "module_utils/_diffs.py",
     ],
     [
         "module_utils/_operation.py",

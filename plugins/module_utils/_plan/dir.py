@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _limits, errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _diffs, _limits, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     ActionKind,
     KeyAction,
@@ -156,13 +156,14 @@ def _absent(current: t.Optional[KeyState], wish: Wish) -> KeyAction:
     return KeyAction(ActionKind.REMOVE_DIR, wish.path, current, recursive=wish.recursive)
 
 
-def state_before(action: KeyAction) -> t.Dict[str, t.Any]:
-    """What a diff shows of the time before; {}: nothing was there."""
+def state_before(action: KeyAction) -> t.Union[str, t.Dict[str, t.Any]]:
+    """What a diff shows of the time before; {}: nothing was there; a text: a key with a value."""
     before = action.before
     if before is None:
         return {}
     if not before.is_dir:
-        return {"value": before.value, "ttl": before.ttl}
+        lines = _diffs.value_lines(before.value, None)[0]
+        return _diffs.text(lines + _diffs.ttl_line(before.ttl))
     shown = {"dir": True, "ttl": before.ttl}  # type: t.Dict[str, t.Any]
     if action.kind is ActionKind.REMOVE_DIR and before.children:
         shown["children"] = list(before.children[:LISTED])

@@ -9,9 +9,10 @@ PRIVATE to the collection: it can change at any time.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
-from ansible_collections.quorum.etcd.plugins.module_utils import _apply
+from ansible_collections.quorum.etcd.plugins.module_utils import _apply, _diffs
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import key as key_plan
 
 
@@ -57,10 +58,10 @@ def _report(outcome: _apply.Outcome) -> t.Dict[str, t.Any]:
         "etcd_index": outcome.etcd_index,
         "endpoint": outcome.endpoint,
         "requests_sent": outcome.attempts,
-        "diff": {
-            "before_header": action.key,
-            "after_header": action.key,
-            "before": key_plan.state_before(action) or {},
-            "after": key_plan.state_after(action) or {},
-        },
+        "diff": functools.partial(
+            _diffs.key_diff,
+            action.key,
+            key_plan.state_before(action),
+            key_plan.state_after(action),
+        ),
     }

@@ -304,12 +304,7 @@ def _failure(progress: _batch.Progress) -> str:
 
 def _diff(
     first: States, done: t.Sequence[KeyAction], secret: t.Any, wish: tree_wish.Wish
-) -> t.Dict[str, t.Any]:
+) -> t.List[t.Dict[str, str]]:
     before = tree_diff.states_before(first, done)
     after = tree_diff.states_after(before, done, wish)
-    return {
-        "before_header": wish.path,
-        "after_header": wish.path,
-        "before": tree_diff.listing(before, wish, secret),
-        "after": tree_diff.listing(after, wish, secret, before),
-    }
+    return tree_diff.diffs(before, after, wish, secret)

@@ -113,7 +113,7 @@ def test_a_key_in_the_way_is_deleted_first_where_that_is_forced(ttl, then_ttl):
     action = plan(FILE, wish(force=True, ttl=ttl))
     assert (action.kind, action.before) == (DELETE, FILE)
     assert action.then == KeyAction(MAKE_DIR, "/d", None, ttl=then_ttl)
-    assert state_before(action) == {"value": "v", "ttl": None}
+    assert state_before(action) == "v\n"
     assert state_after(action) == {"dir": True, "ttl": then_ttl}
 
 

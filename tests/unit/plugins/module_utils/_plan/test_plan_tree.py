@@ -7,12 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._backups import Backup, Saved
-from ansible_collections.quorum.etcd.plugins.module_utils._patterns import matcher
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree import plan
-from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree_diff import (
-    listing,
-    states_after,
-)
+from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree_diff import states_after
 from ansible_collections.quorum.etcd.plugins.module_utils._plan.tree_restore import (
     directories_with_another_ttl,
     wish_from_backup,
@@ -518,29 +514,3 @@ def test_what_is_refused_of_a_backup(options, says):
 def test_directories_that_keep_another_ttl(there, keys):
     assert directories_with_another_ttl(there, restored()) == keys
     assert directories_with_another_ttl(there, wish({"d": {}, "empty": {}})) == []
-
-
-def test_the_lines_of_a_diff():
-    current = states(a="x\ny", d=None, d__old="1", s="secret", u="same")
-    wished = wish({"a": "ü", "d": {"e": {"f": 1}}, "s": "other", "u": "same"}, purge=True, ttl=7)
-    secret = matcher(["s", "u"])
-    stages = plan(current, wished)
-    after = states_after(current, [one for stage in stages for one in stage], wished)
-    assert listing(current, wished, secret).splitlines() == [
-        "/t/",
-        '/t/a = "x\\ny"',
-        "/t/d/",
-        '/t/d/old = "1"',
-        "/t/s = (secret)",
-        "/t/u = (secret)",
-    ]
-    assert listing(after, wished, secret, current).splitlines() == [
-        "/t/",
-        '/t/a = "ü" (ttl 7)',
-        "/t/d/",
-        "/t/d/e/",
-        '/t/d/e/f = "1" (ttl 7)',
-        "/t/s = (secret, changed) (ttl 7)",
-        "/t/u = (secret) (ttl 7)",
-    ]
-    assert listing({}, wished) == ""

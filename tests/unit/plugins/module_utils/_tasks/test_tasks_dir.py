@@ -185,7 +185,7 @@ def test_a_key_is_replaced_by_force():
         assert one["action"] == "replace"
         assert one["prev_value"] == "precious"
         assert one["prev_index"] == 11
-        assert one["diff"]["before"] == {"value": "precious", "ttl": None}
+        assert one["diff"]["before"] == "precious\n"
         assert one["diff"]["after"] == {"dir": True, "ttl": None}
     assert would["created_index"] is None
     assert done["created_index"] == 13
