@@ -31,10 +31,17 @@ ATTEMPTS = 10
 class KeyClient(_in_doubt.AsksAgain, t.Protocol):
     """What this file needs of `client.Client`."""
 
-    def write(self, key: str, value: str, ttl: t.Optional[int] = None) -> EtcdResult:
+    def write(
+        self,
+        key: str,
+        value: str,
+        ttl: t.Optional[int] = None,
+        *,
+        fresh_connection: bool = False,
+    ) -> EtcdResult:
         """As `Client` does."""
 
-    def delete(self, key: str) -> EtcdResult:
+    def delete(self, key: str, *, fresh_connection: bool = False) -> EtcdResult:
         """As `Client` does."""
 
     def compare_and_swap(
@@ -167,9 +174,10 @@ def write(client: KeyClient, action: KeyAction) -> EtcdResult:
     if action.kind is ActionKind.REFRESH and action.before is not None and action.ttl is not None:
         return client.update_ttl(key, action.ttl, prev_index=action.before.modified_index)
     if not action.guarded:
+        # It is never sent again, so it must not be lost with a connection that was idle.
         if action.kind is ActionKind.DELETE:
-            return client.delete(key)
-        return client.write(key, value, ttl=action.ttl)
+            return client.delete(key, fresh_connection=True)
+        return client.write(key, value, ttl=action.ttl, fresh_connection=True)
     if action.before is None:
         return client.compare_and_swap(key, value, prev_exist=False, ttl=action.ttl)
     index = action.before.modified_index

@@ -55,9 +55,9 @@ class Client(KeysClient, ClusterApi, SurveyApi, AuthApi):
         validate_certs: False to accept any certificate.
         username, password: for basic authentication with these endpoints, and with no others.
         connect_timeout, timeout, total_timeout: seconds to connect (name resolution, all addresses
-            of a name and TLS included), to wait for one answer, and for one operation with all its
-            endpoints and attempts (DNS discovery included). Endpoints that cannot be reached are
-            asked again until it is over.
+            of a name and TLS included), of silence to bear from the last byte of a request or an
+            answer on, and for one operation with all its endpoints and attempts (DNS discovery
+            included). Endpoints that cannot be reached are asked again until it is over.
         hedge_delay: seconds without a whole answer after which a read is sent to a second endpoint;
             more where answers were seen to take longer.
         use_proxy: whether the proxy settings of the environment apply.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _wire, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
@@ -153,17 +154,26 @@ class KeysApi:
                 endpoint=exc.endpoint or "",
             )
 
-    def write(self, key: str, value: t.Union[str, int], ttl: t.Optional[int] = None) -> EtcdResult:
+    def write(
+        self,
+        key: str,
+        value: t.Union[str, int],
+        ttl: t.Optional[int] = None,
+        *,
+        fresh_connection: bool = False,
+    ) -> EtcdResult:
         """Set a key, whatever is there; its directories are made as needed.
 
         Args:
             ttl: seconds to live; None for ever (an earlier TTL goes).
+            fresh_connection: connect for this write. A server may close a connection that was idle
+                at the moment of the write, whose outcome is then unknown.
 
         Raises:
             errors.EtcdNotFile: the key is a directory.
             errors.EtcdNotDir: a key with a value stands where a directory is needed.
         """
-        return self._put(key, value, ttl, {})
+        return self._put(key, value, ttl, {}, fresh_connection)
 
     def create_in_order(
         self, directory: str, value: t.Union[str, int], ttl: t.Optional[int] = None
@@ -237,14 +247,17 @@ class KeysApi:
             )
         return self._send(_wire.delete_key(self._prefix, key, conditions))
 
-    def delete(self, key: str) -> EtcdResult:
+    def delete(self, key: str, *, fresh_connection: bool = False) -> EtcdResult:
         """Delete a key, whatever it holds.
+
+        Args:
+            fresh_connection: as in `write`.
 
         Raises:
             errors.EtcdKeyNotFound: there is no such key.
             errors.EtcdNotFile: it is a directory; see rmdir().
         """
-        return self._send(_wire.delete_key(self._prefix, key, {}))
+        return self._send(_fresh(_wire.delete_key(self._prefix, key, {}), fresh_connection))
 
     def mkdir(self, directory: str, ttl: t.Optional[int] = None) -> EtcdResult:
         """Make a directory that does not exist; those above it are made as needed.
@@ -308,9 +321,10 @@ class KeysApi:
         value: t.Union[str, int],
         ttl: t.Optional[int],
         conditions: t.Mapping[str, t.Any],
+        fresh_connection: bool = False,
     ) -> EtcdResult:
         fields = dict(conditions, value=_limits.value_text(value), ttl=_ttl(ttl))
-        return self._send(_wire.write_key(self._prefix, key, fields))
+        return self._send(_fresh(_wire.write_key(self._prefix, key, fields), fresh_connection))
 
 
 class Composer(KeysApi):
@@ -325,6 +339,10 @@ class Composer(KeysApi):
 
     def _send(self, request: Request) -> t.Any:
         return request if request.body is None else _wire.without_node(request)
+
+
+def _fresh(request: Request, fresh_connection: bool) -> Request:
+    return replace(request, fresh_connection=True) if fresh_connection else request
 
 
 def _ttl(ttl: t.Optional[int]) -> t.Optional[int]:

@@ -210,7 +210,16 @@ class FakeStore:
             node["nodes"] = [self._shown(one) for one in (below if recursive else direct)]
         return self._result("get", node)
 
-    def write(self, key: str, value: str, ttl: t.Optional[int] = None) -> EtcdResult:
+    def write(
+        self,
+        key: str,
+        value: str,
+        ttl: t.Optional[int] = None,
+        *,
+        fresh_connection: bool = False,
+    ) -> EtcdResult:
+        assert fresh_connection, "no task sends this over a connection that was idle"
+
         def commit() -> EtcdResult:
             if self.nodes.get(key, {}).get("dir"):
                 raise self._error(errors.EtcdNotFile, key)
@@ -218,7 +227,9 @@ class FakeStore:
 
         return self._write(commit)
 
-    def delete(self, key: str) -> EtcdResult:
+    def delete(self, key: str, *, fresh_connection: bool = False) -> EtcdResult:
+        assert fresh_connection, "no task sends this over a connection that was idle"
+
         def commit() -> EtcdResult:
             self._check(key, None)
             return self._delete("delete", key)

@@ -495,3 +495,11 @@ def test_a_success(request_, status, body):
 @pytest.mark.parametrize("request_", [REMOVE_MEMBER, WRITE_AUTH], ids=str)
 def test_a_success_that_needs_no_body(request_):
     assert decode(request_, 204) == {}
+
+
+def test_no_write_to_members_or_access_control_goes_over_an_idle_connection():
+    """They take no conditions."""
+    for api in (Api.MEMBERS, Api.AUTH):
+        for body in (None, {"a": "b"}):
+            assert _wire.write_api(api, "PUT", "/v2/x", body).fresh_connection
+        assert not _wire.read_api(api, "/v2/x").fresh_connection

@@ -687,3 +687,30 @@ def test_an_answer_that_will_not_change_is_not_asked_for_again(exc):
     with pytest.raises(type(exc)):
         world.client.until_answered(question)
     assert question.asked == 1
+
+
+#: What v2 takes no condition for, and what a caller sends without one and asks it of.
+UNRESOLVABLE = [
+    lambda c: c.create_in_order("/q", "v"),
+    lambda c: c.rmdir("/d"),
+    lambda c: c.rmdir("/d", recursive=True),
+    lambda c: c.update_dir_ttl("/d", 5),
+    lambda c: c.update_dir_ttl("/d", None),
+    lambda c: c.write("/k", "v", fresh_connection=True),
+    lambda c: c.delete("/k", fresh_connection=True),
+]
+RESOLVABLE = [
+    lambda c: c.read("/k"),
+    lambda c: c.write("/k", "v"),
+    lambda c: c.delete("/k"),
+    lambda c: c.mkdir("/d"),
+    lambda c: c.compare_and_swap("/k", "v", prev_exist=True),
+    lambda c: c.compare_and_delete("/k", prev_index=5),
+    lambda c: c.update_ttl("/k", 5),
+]
+
+
+@pytest.mark.parametrize("fresh, calls", [(True, UNRESOLVABLE), (False, RESOLVABLE)])
+def test_what_cannot_be_resolved_gets_a_fresh_connection(fresh, calls):
+    composer = Client("a").composer()
+    assert [call(composer).fresh_connection for call in calls] == [fresh] * len(calls)
