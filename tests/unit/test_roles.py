@@ -60,3 +60,24 @@ def test_every_variable_that_is_used_is_declared(name):
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     used = set(re.findall(r"(?<![\w/])etcd_(?:server|replace_member)_\w+", text))
     assert used - declared == set()
+
+
+def tasks(content):
+    """All tasks of a list of them, those of blocks as well."""
+    for task in content:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from tasks(task.get(part, []))
+
+
+@pytest.mark.parametrize("name", [*NAMES, "backup"])
+def test_no_variable_of_a_task_is_hidden_by_a_result(name):
+    """What was registered or set once outweighs the variables of each later task."""
+    found = [
+        task
+        for path in sorted((ROLES / name / "tasks").glob("*.yml"))
+        for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
+    ]
+    kept = {task["register"] for task in found if "register" in task}
+    kept |= {one for task in found for one in task.get("ansible.builtin.set_fact", ())}
+    assert sorted(kept & {one for task in found for one in task.get("vars", ())}) == []
