@@ -77,9 +77,10 @@ options:
     description:
       - Seconds during which a change is tried again that the server refuses without saying why. It does
         so while members have been connected for less than 5 seconds.
-      - etcd before 3.5.30 (3.4.23, 3.5.1 and 3.5.16 were tried) also refuses to add a member while a
-        peer is down or another member has not started; 3.5.30 is content with a majority that is
-        connected.
+      - etcd before 3.5.30 (3.4.23, 3.5.1 and 3.5.16 were tried) also refuses to add a member while another
+        one has not started, and while a peer is down. 3.5.30 adds it if those that are connected are a
+        majority of the members that there will be; with one of three down they are not. The removal of
+        a healthy member while another one is down is refused by all of them.
     type: float
     default: 30.0
   wait:
