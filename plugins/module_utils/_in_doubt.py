@@ -29,7 +29,11 @@ from ansible_collections.quorum.etcd.plugins.module_utils._actions import (
     KeyState,
 )
 from ansible_collections.quorum.etcd.plugins.module_utils._reading import Reading
-from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
+from ansible_collections.quorum.etcd.plugins.module_utils._results import (
+    EtcdResult,
+    Node,
+    NodeFacts,
+)
 
 #: Seconds to wait for an event that, if there is one, has happened already.
 _HISTORY_WAIT = 0.5
@@ -127,8 +131,9 @@ def settle(
         return None
     now, events = since
     for event in events:
-        if _is_equal(event, action):
-            return _attributed(planned, event, now, unknown)
+        node = _equal_node(event, action)
+        if node is not None:
+            return _attributed(planned, event, node, now, unknown)
     if base.state is None and now.state is None:
         return None
     if _older(now.state, base.etcd_index):
@@ -137,7 +142,7 @@ def settle(
         raise _retry.still_unknown(
             unknown, "the key has changed, and the server shows no event for it"
         )
-    if action.kind is ActionKind.REFRESH and not any(_follows(one, action) for one in events[:1]):
+    if action.kind is ActionKind.REFRESH and not any(_follows(one, action) for one in events):
         # A refresh makes no event, but it moved the index before the first event: ours, or another.
         if action.exclusive:
             raise _equal_found(unknown, None if now.state is None else now.state.modified_index)
@@ -156,17 +161,21 @@ def _since(
 
 
 def _attributed(
-    planned: Outcome, event: EtcdResult, now: Reading, unknown: errors.EtcdOutcomeUnknown
+    planned: Outcome,
+    event: EtcdResult,
+    node: Node,
+    now: Reading,
+    unknown: errors.EtcdOutcomeUnknown,
 ) -> Outcome:
     """The outcome where this event, which is equal to our write, came first.
 
     What the task wants was there, whoever made it; only a task that has to know who did must be
     told that nobody can tell.
     """
-    node, outcome = event.node, written(planned, event, now.etcd_index)
+    outcome = written(planned, event, now.etcd_index)
     if planned.action.exclusive:
-        raise _equal_found(unknown, None if node is None else node.modified_index)
-    if node is not None and (node.ttl or 0) > (planned.action.ttl or 0):
+        raise _equal_found(unknown, node.modified_index)
+    if (node.ttl or 0) > (planned.action.ttl or 0):
         # It lives longer than it is to, so it is not ours, unless the members' clocks differ.
         raise LostRace(outcome)
     return outcome
@@ -190,10 +199,10 @@ def _older(state: t.Optional[KeyState], index: int) -> bool:
 
 
 def _visibly_changed(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:
-    """Whether there must be an event: all but a refresh makes one."""
+    """Whether there must be an event: all but a refresh makes one, and after that there is a TTL."""
     if before is None or now is None:
         return before is not now
-    return before.value != now.value
+    return now.ttl is None or before.value != now.value or before.created_index != now.created_index
 
 
 def _untouched(before: t.Optional[KeyState], now: t.Optional[KeyState]) -> bool:
@@ -215,22 +224,29 @@ def _events(client: AsksAgain, key: str, since: int, until: int) -> t.List[EtcdR
         except errors.EtcdWatchTimeout:
             break
         events.append(event)
-        since = event.node.modified_index or until if event.node is not None else until
+        if event.node is None or event.node.modified_index is None:
+            break
+        since = event.node.modified_index
     return events
 
 
-def _is_equal(event: EtcdResult, action: KeyAction) -> bool:
-    """Whether this event is what our write makes of the key: ours, or that of an equal write."""
+def _equal_node(event: EtcdResult, action: KeyAction) -> t.Optional[Node]:
+    """The node, if this event is what our write makes of the key: ours, or an equal write.
+
+    Of a directory above the key, watchers of the key see only that it goes, and our writes make no
+    such event.
+    """
     node = event.node
-    if node is None or node.key != action.key:
-        return False
+    return node if node is not None and _is_equal(event, node, action) else None
+
+
+def _is_equal(event: EtcdResult, node: Node, action: KeyAction) -> bool:
     if action.kind is ActionKind.DELETE:
         return event.action == "compareAndDelete" and _follows(event, action)
     if (node.expiration is None) != (action.ttl is None):
         return False
-    if action.kind is ActionKind.MAKE_DIR:
-        return event.action == "create" and node.dir
     if action.before is None:
+        # A directory has no value, and a key always has one.
         return event.action == "create" and node.value == action.value
     return (
         event.action == "compareAndSwap" and node.value == action.value and _follows(event, action)
@@ -265,8 +281,7 @@ def look_for(
     def look() -> t.Optional[Reading]:
         now = _reading.read(client, action.sent_as)
         if action.kind is ActionKind.ENQUEUE:
-            made = _made_since(now, planned)
-            return None if made is None else now._replace(node=made)
+            return None if _made_since(now, planned) is None else now
         return now if _holds(action, now.state) else None
 
     try:
@@ -290,34 +305,39 @@ def _holds(action: KeyAction, now: t.Optional[KeyState]) -> bool:
         return now is None
     if now is None or now.is_dir != (action.kind is ActionKind.SET_DIR_TTL):
         return False
-    if not now.is_dir and now.value != action.value:
+    if now.value != action.value:
         return False
     if action.ttl is None:
         return now.ttl is None
     return now.ttl is not None and 0 < now.ttl <= action.ttl
 
 
-def _made_since(now: Reading, planned: Outcome) -> t.Optional[Node]:
-    """The first in-order key that was made after the directory was read and is equal to ours."""
+def _made_since(now: Reading, planned: Outcome) -> t.Optional[int]:
+    """The index of the first in-order key that is equal to ours and newer than the first read."""
     action = planned.action
     made = [
-        node
-        for node in (() if now.node is None else now.node.nodes)
-        if (node.created_index or 0) > planned.reading.etcd_index
-        and node.value == action.value
-        and (node.expiration is None) == (action.ttl is None)
+        created
+        for unused, value, is_dir, left, expiration, created, modified in _below(now)
+        if created > planned.reading.etcd_index
+        and value == action.value
+        and (expiration is None) == (action.ttl is None)
     ]
-    return min(made, key=lambda node: node.created_index or 0) if made else None
+    return min(made, default=None)
+
+
+def _below(now: Reading) -> t.Iterable[NodeFacts]:
+    return () if now.node is None else now.node.walk()
 
 
 def _index_of(client: AsksAgain, planned: Outcome, found: Reading) -> t.Optional[int]:
     """The index at which what was found came about; None if the server has forgotten it."""
     if planned.action.kind is ActionKind.ENQUEUE:
-        return None if found.node is None else found.node.created_index
+        return _made_since(found, planned)
     try:
         events = _events(
             client, planned.action.sent_as, planned.reading.etcd_index, found.etcd_index
         )
     except errors.EtcdException:
         return None
-    return events[-1].node.modified_index if events and events[-1].node is not None else None
+    indexes = [event.node.modified_index for event in events if event.node is not None]
+    return indexes[-1] if indexes else None

@@ -83,6 +83,7 @@ class FakeStore:
         commits: the actions of the writes of the task under test that were carried out.
         batches: how many connections each `send_all` was to use.
         refusals: how many times `send_all` finds no connection, and takes nothing.
+        idle_waits: how many times an event was waited for that there is not.
         now: the time that has passed, in seconds; only `until_seen` spends any.
         total: what `total_timeout` is to be.
         at: what happens at a time, by the second.
@@ -99,6 +100,7 @@ class FakeStore:
         self.commits = []  # type: t.List[str]
         self.batches = []  # type: t.List[int]
         self.refusals = 0
+        self.idle_waits = 0
         self.now = 0.0
         self.total = 30.0
         self.at = {}  # type: t.Dict[int, t.Callable[[], t.Any]]
@@ -207,7 +209,9 @@ class FakeStore:
         if node.get("dir"):
             below = [one for one in sorted(self.nodes) if one.startswith(key + "/")]
             direct = [one for one in below if "/" not in one[len(key) + 1 :]]
-            node["nodes"] = [self._shown(one) for one in (below if recursive else direct)]
+            # In no order: the last ones first, so that nobody relies on one.
+            shown = reversed(below if recursive else direct)
+            node["nodes"] = [self._shown(one) for one in shown]
         return self._result("get", node)
 
     def write(
@@ -430,6 +434,7 @@ class FakeStore:
             )
             if event["node"]["modifiedIndex"] >= since and concerns:
                 return self._result(event["action"], event["node"], event.get("prevNode"))
+        self.idle_waits += 1
         raise errors.EtcdWatchTimeout("no event", index=self.index)
 
     def _shown(self, key: str) -> t.Dict[str, t.Any]:

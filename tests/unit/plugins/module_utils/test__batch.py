@@ -60,7 +60,12 @@ REFUSED = raising(errors.EtcdUnauthorized("no rights"))
 def state(store, key):
     node = store.nodes[key]
     return KeyState(
-        node.get("value"), node.get("dir", False), node.get("ttl"), None, 0, node["modifiedIndex"]
+        node.get("value"),
+        node.get("dir", False),
+        node.get("ttl"),
+        None,
+        node["createdIndex"],
+        node["modifiedIndex"],
     )
 
 

@@ -246,7 +246,92 @@ def test_another_write_is_not_ours(name, exclusive):
     write = plan()
     write.action = write.action._replace(exclusive=exclusive)
     assert write.lose(after(lambda: other(write), lost_before)) is None
-    assert write.store.commits == []
+    assert (write.store.commits, write.store.sends) == ([], 1)
+
+
+#: What a write and another client's write make of a key, where the events of it do not show.
+WITHOUT_EVENTS = {
+    "created": (lambda: Write(ActionKind.CREATE, None, "new"), lambda store: None),
+    "swapped": (lambda: Write(ActionKind.SWAP, "old", "new"), lambda store: None),
+    "without its ttl": (
+        lambda: Write(ActionKind.SWAP, "v", "v", has_ttl=9),
+        lambda store: None,
+    ),
+    "deleted": (lambda: Write(ActionKind.DELETE, "old"), lambda store: None),
+    "made again": (
+        lambda: Write(ActionKind.SWAP, "old", "new"),
+        lambda store: (store.remove(KEY), store.put(KEY, "old")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_EVENTS)
+def test_a_member_that_does_not_show_the_events(name):
+    """It lags behind the one that was read from; that the key changed shows, and not why."""
+    plan, then = WITHOUT_EVENTS[name]
+    write = plan()
+    show = write.store.read
+
+    def read_without_events(key, **options):
+        if options.get("wait"):
+            raise errors.EtcdWatchTimeout("no event", index=1)
+        return show(key, **options)
+
+    write.store.read = read_without_events
+    exc = write.fail(before(lambda: then(write.store), lost_after))
+    assert "the server shows no event for it" in exc.message
+
+
+def test_an_equal_write_after_others():
+    """A key that is to be created can be absent more than once."""
+    write = Write(ActionKind.CREATE, None, "new", exclusive=True)
+
+    def others():
+        write.store.create(KEY, "theirs")
+        write.store.remove(KEY)
+        write.store.create(KEY, "new")
+
+    exc = write.fail(after(others, lost_before))
+    assert exc.index == write.store.index
+    assert write.store.idle_waits == 0
+
+
+def test_no_event_is_waited_for_that_came_after_the_read():
+    write = Write(ActionKind.SWAP, "old", "new")
+    write.run(before(lambda: write.store.put("/app/neighbour", "y"), lost_after))
+    assert write.store.idle_waits == 1
+    write = Write(ActionKind.SWAP, "old", "new")
+    write.run(lost_after)
+    assert write.store.idle_waits == 0
+
+
+@pytest.mark.parametrize("node", [None, {"key": KEY, "value": "new"}])
+def test_an_event_that_does_not_say_when_it_was(node):
+    """The history cannot be followed any further."""
+    write = Write(ActionKind.SWAP, "old", "other")
+    show, asked = write.store.read, []
+
+    def read_oddly(key, **options):
+        if not options.get("wait"):
+            return show(key, **options)
+        asked.append(options["wait_index"])
+        assert len(asked) < 5
+        return result(node)
+
+    write.store.read = read_oddly
+    assert write.lose(before(lambda: write.store.put(KEY, "x"), lost_after)) is None
+    assert len(asked) == 1
+
+
+def test_a_refresh_by_another_client_needs_no_event():
+    write = Write(ActionKind.SWAP, "old", "new", has_ttl=9)
+    assert write.lose(after(lambda: write.store.refresh(KEY, 70), lost_before)) is None
+
+
+def test_an_outcome_is_of_one_attempt_unless_it_says_otherwise():
+    assert (
+        Outcome(KeyAction(ActionKind.NOTHING, KEY, None), Reading(None, 1, None, 1)).attempts == 1
+    )
 
 
 @pytest.mark.parametrize("kind", [ActionKind.CREATE, ActionKind.MAKE_DIR])
@@ -291,6 +376,16 @@ def test_a_refresh_that_may_be_ours_before_another_write():
     assert write.fail(before(lambda: write.store.put(KEY, "theirs"), lost_after)).index
     write = refresh(exclusive=True)
     assert write.fail(before(lambda: write.store.remove("/app"), lost_after)).index is None
+
+
+def test_a_refresh_that_may_be_ours_before_the_key_was_made_again():
+    write = refresh()
+
+    def others():
+        write.store.remove(KEY)
+        write.store.create(KEY, "v", ttl=60)
+
+    assert write.lose(before(others, lost_after)) is not None
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
@@ -407,6 +502,19 @@ def test_it_is_seen_and_the_server_has_forgotten_when_it_was():
     assert "was carried out, and" in exc.message
 
 
+def test_it_is_seen_and_no_event_shows_when_it_was():
+    write = ONCE["remove a directory"](exclusive=True)
+    show = write.store.read
+
+    def read_without_events(key, **options):
+        if options.get("wait"):
+            raise errors.EtcdWatchTimeout("no event", index=1)
+        return show(key, **options)
+
+    write.store.read = read_without_events
+    assert write.fail(lost_after).index is None
+
+
 def test_it_is_looked_for_until_a_deadline_that_is_given():
     write = ONCE["remove a directory"]()
     write.store.faults.append(lost_before)
@@ -475,8 +583,9 @@ def test_an_in_order_key_is_found_and_may_be_that_of_another_client():
 def test_the_first_of_several_in_order_keys_is_named():
     write = enqueue()
     write.store.enqueue(KEY, "other")
+    first = write.store.index + 1
     exc = write.fail(before(lambda: write.store.enqueue(KEY, "job"), lost_after))
-    assert exc.index == write.store.index - 1
+    assert (exc.index, write.store.index) == (first, first + 1)
 
 
 @pytest.mark.parametrize("ttl", [None, 60])
