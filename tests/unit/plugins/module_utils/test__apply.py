@@ -623,3 +623,38 @@ def test_an_action_is_carried_out_on_the_key_it_names():
         store, "/x", lambda current: KeyAction(ActionKind.CREATE, "/x", None, "", 5)
     )
     assert (outcome.node.key, outcome.node.value, outcome.node.ttl) == ("/x", "", 5)
+
+
+def test_a_refresh_that_may_be_ours_is_remembered_over_further_races():
+    """It is a change, also if another client then did all that was left to do."""
+    task = Task("new", has_ttl=99, ttl=60)
+    task.store.faults.append(before(lambda: task.store.refresh(KEY, 90), lost_after))
+    task.store.faults.append(after(lambda: task.store.put(KEY, "new", ttl=50)))
+    outcome = task.run()
+    assert outcome.action.kind is ActionKind.REFRESH
+    assert outcome.action.before.ttl == 99
+    assert (outcome.node.ttl, task.plans) == (50, 3)
+
+
+def test_half_a_replacement_is_a_change():
+    task = file_task(force=True)
+    task.store.faults.extend([delivered, raising(errors.EtcdUnauthorized("no rights"))])
+    assert task.fail(Incomplete).changed
+
+
+def test_who_loses_every_race_for_a_key_that_is_gone_says_so():
+    task = Task("old")
+
+    def lose(commit):
+        if KEY in task.store.nodes:
+            task.store.remove(KEY)
+        else:
+            task.store.put(KEY, "theirs")
+        return commit()
+
+    task.store.faults.extend([lose] * 9)
+    task.store.faults.append(
+        after(lambda: task.store.remove(KEY), raising(errors.EtcdKeyNotFound("x")))
+    )
+    exc = task.fail(errors.EtcdConflict)
+    assert "its modified index is now none" in exc.message

@@ -659,3 +659,53 @@ def test_what_stands_in_the_way_is_told():
     reading = read(store, KEY)
     assert (reading.state, reading.blocked_by) == (None, "/app")
     assert Reading(None, 1, None, 1).blocked_by is None
+
+
+# -- what is sent
+
+
+@pytest.mark.parametrize(
+    "kind, has, value, ttl, guarded, event",
+    [
+        (ActionKind.CREATE, None, "v", None, True, "create"),
+        (ActionKind.CREATE, None, "v", 9, False, "set"),
+        (ActionKind.SWAP, "old", "v", 9, True, "compareAndSwap"),
+        (ActionKind.SWAP, "old", "v", None, False, "set"),
+        (ActionKind.DELETE, "old", None, None, True, "compareAndDelete"),
+        (ActionKind.DELETE, "old", None, None, False, "delete"),
+        (ActionKind.REFRESH, "v", "v", 9, True, "update"),
+        (ActionKind.REFRESH, "v", "v", 9, False, "update"),
+        (ActionKind.MAKE_DIR, None, None, 9, False, "create"),
+        (ActionKind.REMOVE_DIR, "dir", None, None, False, "delete"),
+        (ActionKind.SET_DIR_TTL, "dir", None, 9, False, "update"),
+    ],
+)
+def test_what_is_sent(kind, has, value, ttl, guarded, event):
+    write = Write(kind, has, value, ttl, guarded=guarded)
+    write.run()
+    assert write.store.commits == [event]
+    node = write.store.nodes.get(KEY, {})
+    assert (node.get("value"), node.get("ttl")) == (value, ttl)
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_refresh_is_sent_again_whatever_the_option_says(guarded):
+    """It carries its condition in either case."""
+    write = refresh(guarded=guarded)
+    write.run(lost_before)
+    assert (write.store.sends, write.store.commits) == (2, ["update"])
+
+
+def test_a_write_that_was_sent_already_is_settled_first():
+    write = Write(ActionKind.SWAP, "old", "new")
+    write.store.swap_on(write.index, KEY, "new")
+    planned = Outcome(write.action, write.reading)
+    _carry_out.carry_out(write.store, planned, errors.EtcdOutcomeUnknown("sent"))
+    assert write.store.sends == 0
+
+
+def test_another_write_wins_while_ours_is_sent_again():
+    write = Write(ActionKind.SWAP, "old", "new")
+    write.store.before_read.append(lambda: None)
+    assert write.lose(lost_before, after(lambda: write.store.put(KEY, "theirs"))) is None
+    assert write.store.sends == 2

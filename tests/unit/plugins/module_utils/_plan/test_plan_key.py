@@ -403,3 +403,45 @@ def test_the_key_is_sent_as_the_task_wrote_it(key, sent, options):
     wished = wish(key=key, **options)
     action = plan(None, wished)
     assert (wished.sent_as, action.key, action.sent_as) == (sent, "/k", sent)
+
+
+CONDITIONS = [{"prev_value": "v"}, {"prev_index": 5}, {"prev_exist": True}]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize(
+    "options, kind",
+    [({"value": "w"}, ActionKind.SWAP), ({"state": "absent"}, ActionKind.DELETE)],
+)
+def test_a_condition_of_the_user_has_to_know_whose_write_it_was(condition, options, kind):
+    for given, exclusive in ((condition, True), ({}, False)):
+        action = plan(at("v"), wish(**options, **given))
+        assert (action.kind, action.exclusive) == (kind, exclusive)
+
+
+@pytest.mark.parametrize("prev_exist, exclusive", [(False, True), (None, False)])
+def test_so_has_a_creation_that_is_to_be_the_only_one(prev_exist, exclusive):
+    action = plan(None, wish(value="v", prev_exist=prev_exist))
+    assert (action.kind, action.exclusive) == (ActionKind.CREATE, exclusive)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS + [{}])
+def test_after_a_refresh_all_but_the_index_is_as_before(condition):
+    action = plan(at("v"), wish(value="v", ttl=60, **condition))
+    assert (action.kind, action.exclusive) == (ActionKind.REFRESH, "prev_index" in condition)
+
+
+def test_an_in_order_key_has_to_be_ours():
+    assert plan(None, wish(value="v", state="enqueued")).exclusive
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_write_is_guarded_as_the_task_says(guarded):
+    assert plan(at("v"), wish(value="w", guarded=guarded)).guarded is guarded
+
+
+@pytest.mark.parametrize("condition", CONDITIONS + [{"prev_exist": False}])
+def test_no_condition_goes_with_a_write_that_is_not_guarded(condition):
+    with pytest.raises(Refusal, match="guarded: false"):
+        wish(value="w", guarded=False, **condition)
+    assert wish(value="w", guarded=True, **condition).guarded
