@@ -104,8 +104,8 @@ options:
   timeout:
     description:
       - Seconds of silence after which an answer is no longer waited for. Each byte that comes or goes
-        begins them again, so that a large value on a slow network takes as long as it takes, within
-        O(total_timeout). A cluster without a quorum takes 7 seconds to answer that; with less than that
+        begins them again, so that what comes steadily may take longer, within O(total_timeout). (A server
+        itself waits some 7 seconds for all of a value that is written.) A cluster without a quorum takes 7 seconds to answer that; with less than that
         the answer is lost.
     type: float
     default: 10.0

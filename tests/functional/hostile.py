@@ -110,3 +110,83 @@ class Deaf(Hostile):
         with contextlib.suppress(OSError), self._secured(sock) as sock:
             self.heads.append(sock.recv(65536))
             self._answer(sock)
+
+
+class Tired(Hostile):
+    """Passes the first request of each connection on to a server, and goes when there is a second.
+
+    As a server does that closes an idle connection at the moment at which a request is sent. It
+    neither reads nor answers that.
+    """
+
+    def __init__(self, url: str) -> None:
+        host, unused, port = url.partition("://")[2].partition(":")
+        self._server = (host, int(port))
+        super().__init__(says())
+
+    def _serve(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError, wire.Gone), sock:
+            sock.settimeout(20)
+            stream = wire.Stream(sock)
+            head = wire.read_head(stream)
+            body = b"".join(wire.request_body(stream, head))
+            self.heads.append(head.raw)
+            with socket.create_connection(self._server) as server:
+                server.sendall(head.raw + body)
+                answer = wire.Stream(server)
+                answer_head = wire.read_head(answer)
+                method = head.start.split(" ")[0]
+                rest = b"".join(wire.answer_body(answer, answer_head, method))
+            sock.sendall(answer_head.raw + rest)
+            sock.recv(1)
+
+
+class Alerting(Hostile):
+    """Passes requests over TLS on to a server, and answers the second one with an alert only.
+
+    Args:
+        server: an http URL.
+    """
+
+    def __init__(self, server: str, context: ssl.SSLContext) -> None:
+        host, unused, port = server.partition("://")[2].partition(":")
+        self._server = (host, int(port))
+        super().__init__(says(), context)
+
+    def _serve(self, sock: socket.socket) -> None:
+        assert self._context is not None
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self._context.wrap_bio(coming, going, server_side=True)
+
+        def until_done(call: t.Callable[[], t.Any]) -> t.Any:
+            while True:
+                try:
+                    done = call()
+                except ssl.SSLWantReadError:
+                    sock.sendall(going.read())
+                    coming.write(sock.recv(65536))
+                    continue
+                sock.sendall(going.read())
+                return done
+
+        with contextlib.suppress(OSError), sock:
+            sock.settimeout(20)
+            until_done(tls.do_handshake)
+            for last in (False, True):
+                # Each request is small enough to come at once.
+                request = until_done(lambda: tls.read(65536))
+                self.heads.append(request)
+                with socket.create_connection(self._server) as server:
+                    server.sendall(
+                        request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+                    )
+                    answer = b"".join(iter(lambda: server.recv(65536), b""))
+                if not last:
+                    answer = answer.replace(b"Connection: close\r\n", b"")
+                    until_done(lambda: tls.write(answer))
+            # A record that cannot be read: what is left to do is to say so.
+            coming.write(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+            try:
+                tls.read(1)
+            except ssl.SSLError:
+                sock.sendall(going.read())

@@ -22,7 +22,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
 from harness import Binary, Certs, Cluster, Tls
-from hostile import Deaf, Hostile, says, tunnels_to
+from hostile import Alerting, Deaf, Hostile, says, tunnels_to
 
 
 @pytest.fixture
@@ -418,6 +418,23 @@ def test_a_plain_answer_to_tls_is_refused() -> None:
             assert url in str(caught.value)
         assert server.heads
         assert not any(BASIC in head or b"/v2/keys" in head for head in server.heads)
+
+
+def test_an_alert_after_the_handshake_is_no_certainty(
+    single: Cluster, client: Client, tmp_path: t.Any, key: str
+) -> None:
+    """The write was carried out before it came; it is not sent to the next endpoint."""
+    authority = trustme.CA()
+    ca_cert = os.path.join(str(tmp_path), "ca.pem")
+    authority.cert_pem.write_to_path(ca_cert)
+    context = _context(authority.issue_cert("127.0.0.1"))
+    with Alerting(single.endpoints[0], context) as server:
+        both = Client([server.url, single.endpoints[0]], ca_cert=ca_cert, hedge_delay=8.0)
+        both.read("/")
+        with pytest.raises(errors.EtcdOutcomeUnknown, match="alert bad record mac"):
+            both.write(key, "1")
+        assert len(server.heads) == 2
+    assert client.read(key).node.value == "1"
 
 
 def test_tls_through_a_proxy(
