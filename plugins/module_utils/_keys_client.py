@@ -295,9 +295,12 @@ class KeysClient(KeysApi):
             return exc
 
     def _send(self, request: Request) -> EtcdResult:
+        return self._send_within(request, None)
+
+    def _send_within(self, request: Request, seconds: t.Optional[float]) -> EtcdResult:
         try:
             # A cluster that stayed silent for its whole time is not waited for again.
-            result = self._transport.send(request, patient=not self._silent)
+            result = self._transport.send(request, patient=not self._silent, seconds=seconds)
         except errors.EtcdUnauthorized as exc:
             self._say_who(request, exc)
             raise

@@ -222,3 +222,9 @@ def header_number(headers: t.Any, name: str) -> t.Optional[int]:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 20:
         return None
     return int(text)
+
+
+def event_index(event: EtcdResult) -> int:
+    """Where an event stands in the store's history; a watch goes on at the index after it."""
+    modified = None if event.node is None else event.node.modified_index
+    return modified or event.x_etcd_index or 0

@@ -90,10 +90,13 @@ class Transport:
         """
         return self._pool().order(self._clock())
 
-    def send(self, request: Request, *, patient: bool = True) -> EtcdResult:
+    def send(
+        self, request: Request, *, patient: bool = True, seconds: t.Optional[float] = None
+    ) -> EtcdResult:
         """Carry the request to an endpoint that answers.
 
         Args:
+            seconds: the budget, where it is less than that of every operation.
             patient: whether endpoints that cannot be reached are asked again, until the budget is
                 over.
 
@@ -102,7 +105,7 @@ class Transport:
                 was sent and its outcome is not known.
         """
         began = self._clock()
-        return self._carry(request, self._pool(), began, patient=patient)
+        return self._carry(request, self._pool(), began, patient=patient, seconds=seconds)
 
     def send_to(self, endpoint: Endpoint, request: Request) -> EtcdResult:
         """Send the request to this endpoint and no other, without waiting for one that is away.
@@ -222,12 +225,21 @@ class Transport:
             pool.failed(endpoint, self._clock())
 
     def _carry(
-        self, request: Request, pool: Pool, began: float, *, patient: bool = False
+        self,
+        request: Request,
+        pool: Pool,
+        began: float,
+        *,
+        patient: bool = False,
+        seconds: t.Optional[float] = None,
     ) -> EtcdResult:
+        times = self.timeouts
+        if seconds is not None:
+            times = times._replace(total=min(times.total, seconds))
         operation = Operation(
             self._http,
             request,
-            self.timeouts,
+            times,
             pool,
             self._clock,
             began,

@@ -83,8 +83,8 @@ options:
   wait_timeout:
     description:
       - Seconds to wait. If the condition is not met by then, the task fails.
-      - O(total_timeout) bounds each single read, O(timeout) the wait for the server to take up the
-        watch; neither bounds the wait.
+      - O(total_timeout) bounds each single read, the first one included, and does not bound the wait.
+        When the time is over, the key is read once more, for up to five seconds.
     type: float
     default: 300.0
 seealso:

@@ -20,6 +20,7 @@ NORMAL = "all endpoints answer"
 REFUSED = "the first refuses"
 BLACK_HOLED = "the first is black-holed"
 STOPPED = "the first is stopped"
+STALLED = "the first stalls in mid-answer"
 
 FIRST_READ = "first: quorum read"
 THEN_WRITE = "then: write"
@@ -43,7 +44,7 @@ def run(lab: Lab) -> list[Check]:
             for name, fault in faults.items():
                 with fault() as endpoints:
                     taken = _first_and_second(endpoints)
-                    if name not in (BLACK_HOLED, STOPPED):
+                    if name not in (BLACK_HOLED, STOPPED, STALLED):
                         # There a write waits for the connection or for the answer: it is not raced.
                         taken[FIRST_WRITE] = _seconds(lambda: Client(endpoints).write(_KEY, "c"))
                 if number > 0:
@@ -81,6 +82,7 @@ def _faults(three: Cluster) -> dict[str, Fault]:
         NORMAL: none,
         REFUSED: proxy("refuse"),
         BLACK_HOLED: proxy("blackhole"),
+        STALLED: proxy("stall"),
         STOPPED: stopped,
     }
 
@@ -140,8 +142,9 @@ def _checks(columns: dict[str, Samples]) -> list[Check]:
         ),
         _milliseconds("first read, first endpoint black-holed", read.median(BLACK_HOLED), hedged),
         _milliseconds("first read, first endpoint stopped", read.median(STOPPED), hedged),
+        _milliseconds("first read, first endpoint stalls", read.median(STALLED), hedged),
     ]
-    for fault in (REFUSED, BLACK_HOLED, STOPPED):
+    for fault in (REFUSED, BLACK_HOLED, STOPPED, STALLED):
         excess = columns[THEN_WRITE].excess(fault, NORMAL)
         checks.append(_milliseconds(f"second operation, {fault}, over normal", excess, 5))
     return checks

@@ -174,7 +174,7 @@ def test_without_validation(expired: Cluster, key: str) -> None:
 
 def test_http_to_an_https_port(secure: Cluster, good: Client, key: str) -> None:
     """The server hangs up: for a read that is a broken answer, for a write an unknown outcome."""
-    plain = Client(secure.endpoints[0].replace("https", "http"))
+    plain = Client(secure.endpoints[0].replace("https", "http"), total_timeout=1.0)
     with pytest.raises(errors.EtcdException) as caught:
         plain.read(key)
     assert secure.endpoints[0].replace("https", "http") in str(caught.value)

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import errors
+from ansible_collections.quorum.etcd.plugins.module_utils import _watch, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import InVain, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks import wait
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
@@ -343,6 +343,37 @@ def test_the_only_member_is_killed_and_comes_back(own_single: Cluster, key: str)
     assert waiting.report()["value"] == "x"
 
 
+def test_a_proxy_that_holds_the_head_back(
+    single: Cluster, proxy_to: ProxyTo, client: Client, key: str
+) -> None:
+    """The wait ends with wait_timeout, not with timeout; and an event comes through."""
+    proxy = proxy_to(single.endpoints[0])
+    proxy.set_mode("delay", match=is_watch)
+    began = time.monotonic()
+    with pytest.raises(InVain):
+        wait_for(Client(proxy.url, timeout=30.0), key, "exists", wait_timeout=1.0)
+    assert time.monotonic() - began < AT_ONCE
+    waiting = Waiting(Client(proxy.url, timeout=1.0), key, "exists")
+    time.sleep(1.5)
+    client.write(key, "x")
+    assert waiting.report()["value"] == "x"
+
+
+def test_a_busy_store(client: Client, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server forgets events while nothing happens to the key, and then something does."""
+    monkeypatch.setattr(_watch, "RENEW", 0.5)
+    waiting = Waiting(client, key, "changed", wait_timeout=60.0)
+    composer = client.composer()
+    for unused in range(2):
+        writes = ((number, composer.write(key + "-other", number)) for number in range(1100))
+        assert len(list(client.send_all(writes, connections=8))) == 1100
+        time.sleep(1.0)
+    assert not waiting.over
+    client.write(key, "x")
+    report = waiting.report()
+    assert (report["value"], report["action"]) == ("x", "set")
+
+
 def test_all_members_stay_away(own_single: Cluster, key: str) -> None:
     """The failure says that nobody answers any more, and what was seen last."""
     Client(own_single.endpoints).write(key, "old")
@@ -359,7 +390,7 @@ def test_a_member_that_is_stopped(
     own_three: Cluster, key: str, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent watch is opened anew at one that answers, from where it was."""
-    monkeypatch.setattr(wait, "RENEW", 1.0)
+    monkeypatch.setattr(_watch, "RENEW", 1.0)
     leader = own_three.leader()
     victim = next(one for one in own_three.members if one is not leader)
     waiting = Waiting(Client([victim.endpoint, leader.endpoint]), key, "equals", value=wanted)

@@ -12,8 +12,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.quorum.etcd.plugins.module_utils import errors
-from ansible_collections.quorum.etcd.plugins.module_utils._api import keys
+from ansible_collections.quorum.etcd.plugins.module_utils import _watch, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client
 from conftest import ProxyTo
@@ -225,7 +224,7 @@ def test_member_that_is_stopped_in_the_middle(
     own_three: Cluster, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A watch is renewed from time to time, so a silent connection does not hold it for ever."""
-    monkeypatch.setattr(keys, "RENEW_WATCH", 0.5)
+    monkeypatch.setattr(_watch, "RENEW", 0.5)
     leader = own_three.leader()
     victim = next(one for one in own_three.members if one is not leader)
     watcher = Client([victim.endpoint, leader.endpoint], timeout=1.0)
@@ -241,7 +240,7 @@ def test_renewal_goes_unnoticed(
     single: Cluster, proxy_to: ProxyTo, client: Client, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is missed while it happens."""
-    monkeypatch.setattr(keys, "RENEW_WATCH", 0.1)
+    monkeypatch.setattr(_watch, "RENEW", 0.1)
     proxy = proxy_to(single.endpoints[0])
     watching = Background(lambda: Client(proxy.url).watch(key))
     for number in range(10):
@@ -280,8 +279,72 @@ def test_cleared_history(client: Client, key: str, long_ago: int) -> None:
     assert next(events).node.value == "again"
 
 
+def _write_elsewhere(client: Client, key: str, count: int) -> None:
+    """So many events that the server forgets those before."""
+    composer = client.composer()
+    writes = ((number, composer.write(key + "-elsewhere", number)) for number in range(count))
+    assert len(list(client.send_all(writes, connections=8))) == count
+
+
+def test_busy_store(client: Client, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two openings of the watch the server forgets more than it remembers."""
+    monkeypatch.setattr(_watch, "RENEW", 0.5)
+    client.write(key, "before")
+    watching = Background(lambda: client.watch(key))
+    waiting = Background(lambda: [client.read(key, wait=True)])
+    below = Background(lambda: client.watch(key + "-dir", recursive=True))
+    for unused in range(3):
+        _write_elsewhere(client, key, 1100)
+        time.sleep(1.0)
+    assert watching.nothing_more() and waiting.nothing_more() and below.nothing_more()
+    client.write(key, "after")
+    client.write(key + "-dir/a", "x")
+    assert watching.next().node.value == waiting.next().node.value == "after"
+    assert below.next().node.value == "x"
+    time.sleep(SETTLED)
+    assert watching.nothing_more() and below.nothing_more()
+
+
+def test_the_only_member_restarts(own_single: Cluster, key: str) -> None:
+    """The watch and the single wait go on, with what was written after."""
+    client = Client(own_single.endpoints)
+    client.write(key, "before")
+    watching = Background(lambda: client.watch(key))
+    waiting = Background(lambda: [Client(own_single.endpoints).read(key, wait=True)])
+    member = own_single.members[0]
+    member.kill()
+    time.sleep(1.0)
+    member.start()
+    member.wait_healthy()
+    client.write(key, "1")
+    client.write(key, "2")
+    assert watching.values(2) == ["1", "2"]
+    assert waiting.next().node.value == "1"
+
+
+def test_proxy_that_holds_the_head_back(
+    single: Cluster, proxy_to: ProxyTo, client: Client, key: str
+) -> None:
+    """It hands on nothing until the answer is whole, which is when there is an event."""
+    client.write(key, "before")
+    proxy = proxy_to(single.endpoints[0])
+    proxy.set_mode("delay", match=lambda method, target: "wait=true" in target)
+    behind = Client(proxy.url, timeout=1.0)
+    started = time.monotonic()
+    with pytest.raises(errors.EtcdWatchTimeout):
+        Client(proxy.url).read(key, wait=True, timeout=1.5)
+    assert time.monotonic() - started < 6.0
+    watching = Background(lambda: behind.watch(key))
+    time.sleep(2.0)
+    for number in range(3):
+        client.write(key, number)
+    assert watching.values(3) == ["0", "1", "2"]
+
+
 def test_all_down(own_single: Cluster, key: str) -> None:
     """A watch ends with an error when no endpoint answers for as long as an operation may take."""
     watching = Background(lambda: Client(own_single.endpoints, total_timeout=2.0).watch(key))
     own_single.members[0].kill()
-    assert isinstance(watching.next(), errors.EtcdUnreachable)
+    exc = watching.next()
+    assert isinstance(exc, errors.EtcdUnreachable)
+    assert exc.index is not None

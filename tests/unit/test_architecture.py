@@ -43,6 +43,7 @@ LEVELS = [
         "module_utils/_endpoints.py",
         "module_utils/_in_doubt.py",
         "module_utils/_streams.py",
+        "module_utils/_watch.py",
         "module_utils/_wire.py",
         "module_utils/_values.py",
         "module_utils/_diffs.py",

@@ -16,14 +16,7 @@ from dataclasses import replace
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _wire, errors
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._types import Request
-
-#: Seconds without an event after which a watch is opened anew, so that a connection that died
-#: without a word does not hold it for ever.
-RENEW_WATCH = 60.0
-
-#: Seconds from one opening of a watch to the next, at least: an endpoint that ends each one at once
-#: without an event is not asked in a tight loop.
-REOPEN_WATCH = 0.2
+from ansible_collections.quorum.etcd.plugins.module_utils._watch import Seen, Watch
 
 
 class KeysApi:
@@ -38,6 +31,7 @@ class KeysApi:
 
     _prefix: str
     _send: t.Callable[[Request], EtcdResult]
+    _send_within: t.Callable[[Request, t.Optional[float]], EtcdResult]
     _clock: t.Callable[[], float]
     _sleep: t.Callable[[float], None]
 
@@ -61,15 +55,17 @@ class KeysApi:
             quorum: ask the cluster, not the one member that answers, which may lag behind
                 (35 to 59 of 200 reads from a follower right after a write were stale).
             wait: return the next event on the key instead of its present state; with recursive,
-                below it as well. Survives broken connections and missed events.
+                below it as well. Survives broken connections, and endpoints that are away for up to
+                total_timeout.
             wait_index: with wait, return the first event at or after this index, a past one too.
             timeout: with wait, seconds after which errors.EtcdWatchTimeout is raised; None to
                 wait for ever.
 
         Raises:
             errors.EtcdKeyNotFound: there is no such key.
-            errors.EtcdEventIndexCleared: with wait, the index is older than the 1000 events that
-                the server remembers.
+            errors.EtcdEventIndexCleared: with wait, there was an event that the server has
+                forgotten (it remembers 1000 of the whole store): the index is older, or so much was
+                written while the watch was stuck.
         """
         if wait:
             if quorum or sorted:
@@ -77,7 +73,11 @@ class KeysApi:
                     "wait cannot be combined with quorum or sorted: the server would not wait"
                 )
             index = waitIndex if wait_index is None else wait_index
-            return self._wait(key, index, recursive, timeout)
+            watch = self.watcher(_below(key, recursive), index=index, recursive=recursive)
+            told = self._next(watch, key, timeout)
+            if isinstance(told, Seen):
+                raise t.cast(errors.EtcdException, told.forgotten)
+            return told
         if wait_index is not None or waitIndex is not None or timeout is not None:
             raise errors.ClientException("wait_index and timeout need wait=True")
         fields = {
@@ -99,7 +99,9 @@ class KeysApi:
 
         Where the server has forgotten events that were asked for (it remembers 1000 of the whole
         store), the present state is read instead and yielded as a result with action "get", or
-        "delete" and no node if the key is gone; events go on from there.
+        "delete" and no node if the key is gone; events go on from there. So it is when that many
+        were written while the watch was stuck, if the key shows that one of them was its own; what
+        came and went in such a moment is not told, and with recursive neither is a removal below.
 
         Args:
             index: start with the first event at or after it; None for what comes from now on.
@@ -108,51 +110,51 @@ class KeysApi:
 
         Raises:
             errors.EtcdWatchTimeout: no event came in `timeout` seconds.
+            errors.EtcdUnreachable: no endpoint answered for `total_timeout`. A new watch that
+                starts at the index of this error + 1 misses nothing; nor after EtcdWatchTimeout.
         """
+        watch = self.watcher(_below(key, recursive), index=index, recursive=recursive)
         while True:
-            try:
-                result = self._wait(key, index, recursive, timeout)
-                index = _event_index(result) + 1
-            except errors.EtcdEventIndexCleared:
-                result = self._present_state(key, recursive)
-                index = (result.x_etcd_index or 0) + 1
-            yield result
+            told = self._next(watch, key, timeout)
+            yield told.state if isinstance(told, Seen) else told
 
-    def _wait(
-        self, key: str, index: t.Optional[int], recursive: bool, timeout: t.Optional[float]
-    ) -> EtcdResult:
+    def watcher(self, key: str, *, index: t.Optional[int] = None, recursive: bool = False) -> Watch:
+        """What `watch` is made of, for who also wants to know how the key is after a silence."""
         if index is not None:
             _limits.index_number(index, "the index to wait for")
+
+        def look(deep: bool, seconds: t.Optional[float]) -> EtcdResult:
+            fields = {"recursive": deep or None, "quorum": True}
+            return self._send_within(_wire.read_key(self._prefix, key, fields), seconds)
+
+        def wait(since: t.Optional[int], silence: float, seconds: float) -> EtcdResult:
+            fields = {"recursive": recursive or None, "waitIndex": since}
+            request = _wire.wait_key(self._prefix, key, fields, silence)
+            return self._send_within(request, None if seconds == math.inf else seconds)
+
+        return Watch(
+            look,
+            wait,
+            index=index,
+            recursive=recursive,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+
+    def _next(
+        self, watch: Watch, key: str, timeout: t.Optional[float]
+    ) -> t.Union[EtcdResult, Seen]:
+        """The next event, or the state of a key of which an event was forgotten."""
         deadline = math.inf if timeout is None else self._clock() + timeout
         while True:
-            opened = self._clock()
-            left = min(deadline - opened, RENEW_WATCH)
-            fields = {"recursive": recursive or None, "waitIndex": index}
-            request = _wire.wait_key(self._prefix, key, fields, max(left, 0.001))
-            try:
-                return self._send(request)
-            except errors.EtcdWatchTimeout as exc:
-                if index is None and exc.index is not None:
-                    index = exc.index + 1
-                if self._clock() >= deadline:
-                    raise errors.EtcdWatchTimeout(
-                        "no event on %s in %s seconds" % (_limits.canonical_key(key), timeout),
-                        index=None if index is None else index - 1,
-                        endpoint=exc.endpoint,
-                    ) from exc
-            again = min(opened + REOPEN_WATCH, deadline) - self._clock()
-            if again > 0:
-                self._sleep(again)
-
-    def _present_state(self, key: str, recursive: bool) -> EtcdResult:
-        try:
-            return self.read(key, recursive=recursive, quorum=True)
-        except errors.EtcdKeyNotFound as exc:
-            return EtcdResult(
-                {"action": "delete"},
-                {"X-Etcd-Index": str(exc.index or 0)},
-                endpoint=exc.endpoint or "",
-            )
+            told = watch.next(deadline)
+            if told is None:
+                raise errors.EtcdWatchTimeout(
+                    "no event on %s in %s seconds" % (_limits.canonical_key(key), timeout),
+                    index=None if watch.index is None else watch.index - 1,
+                )
+            if not isinstance(told, Seen) or told.happened:
+                return told
 
     def write(
         self,
@@ -345,6 +347,11 @@ def _fresh(request: Request, fresh_connection: bool) -> Request:
     return replace(request, fresh_connection=True) if fresh_connection else request
 
 
+def _below(key: str, recursive: bool) -> str:
+    """Whoever may read what is below /app by the pattern /app/* may read /app/, and not /app."""
+    return key + "/" if recursive and isinstance(key, str) and not key.endswith("/") else key
+
+
 def _ttl(ttl: t.Optional[int]) -> t.Optional[int]:
     return None if ttl is None else _limits.ttl_seconds(ttl)
 
@@ -360,10 +367,3 @@ def _conditions(prev_value: t.Optional[str], prev_index: t.Optional[int]) -> t.D
     if prev_index is not None:
         conditions["prevIndex"] = _limits.index_number(prev_index, "prev_index")
     return conditions
-
-
-def _event_index(result: EtcdResult) -> int:
-    """Index of the event: the node's modifiedIndex (a watch continues at the one after it)."""
-    node = result.node
-    index = None if node is None else node.modified_index
-    return index if index is not None else result.x_etcd_index or 0

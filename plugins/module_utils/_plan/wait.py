@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from ansible_collections.quorum.etcd.plugins.module_utils import _limits, _values
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import KeyState, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
-from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
+from ansible_collections.quorum.etcd.plugins.module_utils._results import (
+    EtcdResult,
+    Node,
+    event_index,
+)
 
 
 class Condition(enum.Enum):
@@ -32,11 +36,11 @@ class Condition(enum.Enum):
 
 #: What a wait that ended in vain says of the key.
 _UNMET = {
-    Condition.EXISTS: "exist",
-    Condition.ABSENT: "go",
-    Condition.EQUALS: "get the value",
-    Condition.MATCHES: "get a value that matches",
-    Condition.CHANGED: "change",
+    Condition.EXISTS: "did not come to exist",
+    Condition.ABSENT: "was not removed",
+    Condition.EQUALS: "did not get the value",
+    Condition.MATCHES: "did not get a value that matches",
+    Condition.CHANGED: "did not change",
 }
 
 
@@ -269,12 +273,6 @@ def changed_meanwhile(wish: Wish, before: Sight, now: Sight) -> bool:
     return changed_since_index(wish, now) or before.marks != now.marks
 
 
-def index_of_event(event: EtcdResult) -> int:
-    """Where the event stands in the store's history."""
-    modified = None if event.node is None else event.node.modified_index
-    return modified or event.x_etcd_index or 0
-
-
 def sight_of_event(wish: Wish, event: EtcdResult) -> t.Optional[Sight]:
     """The key after an event; None if the event has nothing to do with it.
 
@@ -284,7 +282,7 @@ def sight_of_event(wish: Wish, event: EtcdResult) -> t.Optional[Sight]:
     node = event.node
     if node is None:
         return None
-    index = index_of_event(event)
+    index = event_index(event)
     if node.key == wish.key:
         return Sight(None if event.removed else _state(node), index)
     if _is_below(node.key, wish.key):
@@ -314,15 +312,15 @@ def ends_wait(wish: Wish, before: t.Optional[KeyState], event: EtcdResult, now: 
 
 def in_vain(wish: Wish, last: t.Optional[KeyState]) -> str:
     """What a wait that ended without its condition says; no value is in it, it may be a secret."""
-    if last is None:
-        found = "it does not exist"
-    elif last.is_dir:
-        found = "it is a directory"
-    else:
-        found = "the value that it has is in the result"
-    return "%s did not %s in %s seconds (wait_timeout); %s" % (
+    said = "%s %s within %s seconds (wait_timeout)" % (
         wish.key,
         _UNMET[wish.condition],
         ("%.3f" % wish.seconds).rstrip("0").rstrip("."),
-        found,
     )
+    if last is None and wish.condition is Condition.EXISTS:
+        return said
+    if last is None:
+        return said + "; it does not exist"
+    if last.is_dir:
+        return said + "; it is a directory"
+    return said + "; the value that it has is in the result"

@@ -7,9 +7,8 @@
 PRIVATE to the collection: it can change at any time.
 
 The key is read once, and from the index of that read on it is watched, so that nothing is missed in
-between. A watch that has been silent for a while proves nothing: its connection, or the member at
-its other end, may be stuck. So from time to time the key is read again, which finds an endpoint
-that answers, and the watch is opened anew there, from the same index on.
+between (`_watch`). When the time is over, the key is read once more, and what happened up to that
+read and did not come is asked for.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import InVain
 from ansible_collections.quorum.etcd.plugins.module_utils._plan import wait as wait_plan
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
-
-#: Seconds of silence after which a watch is opened anew.
-RENEW = 15.0
+from ansible_collections.quorum.etcd.plugins.module_utils._watch import Seen, Watch
 
 #: Seconds to wait for an event that, if there is one, has happened already.
 CATCH_UP = 0.5
+
+#: Seconds that the last look at the key may take, when the time to wait is over.
+LAST_LOOK = 5.0
 
 #: Seconds until the next try when no endpoint answers.
 PAUSE = 0.5
@@ -40,8 +40,6 @@ _PASSING = (
     errors.EtcdLeaderElect,
 )
 
-_FORGOTTEN = (errors.EtcdEventIndexCleared, errors.EtcdWatcherCleared)
-
 
 class WatchClient(t.Protocol):
     """What this file needs of `client.Client`."""
@@ -52,10 +50,10 @@ class WatchClient(t.Protocol):
         *,
         recursive: bool = False,
         quorum: bool = False,
-        wait: bool = False,
-        wait_index: t.Optional[int] = None,
-        timeout: t.Optional[float] = None,
     ) -> EtcdResult:
+        """As `Client` does."""
+
+    def watcher(self, key: str, *, index: t.Optional[int] = None, recursive: bool = False) -> Watch:
         """As `Client` does."""
 
 
@@ -104,7 +102,7 @@ def wait_for_key(
     if not met and not apply:
         met = wait_plan.changed_since_index(wish, first.sight)
     elif not met:
-        end = _Watch(client, wish, first, clock, sleep).end()
+        end = _Wait(client, wish, first, clock, sleep).end()
         met = True
     return _report(wish, end, met, clock() - began)
 
@@ -115,11 +113,15 @@ def _read(client: WatchClient, key: str, recursive: bool = False) -> _Reading:
     except (errors.EtcdKeyNotFound, errors.EtcdNotDir) as exc:
         # Below a key with a value nothing exists either.
         return _Reading(wait_plan.sight_of(None, exc.index or 0), exc.endpoint, 1)
+    return _reading(result, recursive=recursive)
+
+
+def _reading(result: EtcdResult, *, recursive: bool) -> _Reading:
     sight = wait_plan.sight_of(result.node, result.x_etcd_index or 0, recursive=recursive)
     return _Reading(sight, result.endpoint, result.attempts)
 
 
-class _Watch:
+class _Wait:
     """One wait, from the first read on."""
 
     def __init__(
@@ -130,7 +132,6 @@ class _Watch:
         clock: t.Callable[[], float],
         sleep: t.Callable[[float], None],
     ) -> None:
-        self._client = client
         self._wish = wish
         self._clock = clock
         self._sleep = sleep
@@ -140,7 +141,8 @@ class _Watch:
         #: What the key is compared with where the server has forgotten the events since.
         self._base = first.sight
         self._last = first
-        self._index = first.sight.index + 1 if wish.since_index is None else wish.since_index + 1
+        since = first.sight.index if wish.since_index is None else wish.since_index
+        self._watch = client.watcher(wish.sent_as, index=since + 1, recursive=self._below)
 
     def end(self) -> _End:
         """Watch until the condition holds.
@@ -152,7 +154,7 @@ class _Watch:
         while True:
             in_time = self._clock() < self._deadline
             try:
-                end = self._until_silence() if in_time else self._last_look()
+                end = self._turn(self._deadline) if in_time else self._last_look()
             except _PASSING as exc:
                 if not in_time:
                     raise self._in_vain("; no endpoint answers any more: %s" % exc) from exc
@@ -163,63 +165,49 @@ class _Watch:
             if not in_time:
                 raise self._in_vain()
 
-    def _until_silence(self) -> t.Optional[_End]:
-        """Events as they come, and after a silence the key itself; None if the wait goes on."""
-        until = min(self._clock() + RENEW, self._deadline)
-        while self._clock() < until:
-            end = self._next_event(until - self._clock())
-            if end is not None:
-                return end
-        return self._look() if self._clock() < self._deadline else None
+    def _turn(self, until: float) -> t.Optional[_End]:
+        """What the watch tells next; None if the wait goes on after it."""
+        told = self._watch.next(until)
+        if told is None:
+            return None
+        if isinstance(told, Seen):
+            return self._compare(told.state) if told.forgotten else self._look(told.state)
+        return self._event(told)
 
     def _last_look(self) -> t.Optional[_End]:
         """The key itself, and what has happened so far and did not come; None if it was in vain."""
-        return self._look() or self._catch_up()
-
-    def _look(self) -> t.Optional[_End]:
-        self._last = _read(self._client, self._wish.sent_as)
-        return _End(*self._last) if wait_plan.holds(self._wish, self._last.sight.state) else None
+        return self._look(self._watch.look(LAST_LOOK)) or self._catch_up()
 
     def _catch_up(self) -> t.Optional[_End]:
         """Events up to the last read; whoever answered that knows them."""
         until = self._last.sight.index
-        while self._index <= until:
-            index = self._index
-            end = self._next_event(CATCH_UP)
-            if end is not None or self._index == index:
+        while (self._watch.index or 0) <= until:
+            index = self._watch.index
+            end = self._turn(self._clock() + CATCH_UP)
+            if end is not None or self._watch.index == index:
                 return end
         return None
 
-    def _next_event(self, seconds: float) -> t.Optional[_End]:
-        """Wait for the next event; None if none came, or if the wait goes on after it."""
+    def _look(self, state: EtcdResult) -> t.Optional[_End]:
+        """What the key itself shows."""
+        self._last = _reading(state, recursive=False)
+        return _End(*self._last) if wait_plan.holds(self._wish, self._last.sight.state) else None
+
+    def _event(self, event: EtcdResult) -> t.Optional[_End]:
         wish = self._wish
-        try:
-            event = self._client.read(
-                wish.sent_as,
-                recursive=self._below,
-                wait=True,
-                wait_index=self._index,
-                timeout=seconds,
-            )
-        except errors.EtcdWatchTimeout:
-            return None
-        except _FORGOTTEN:
-            return self._compare()
         now = wait_plan.sight_of_event(wish, event)
-        before = self._last.sight.state
-        self._index = wait_plan.index_of_event(event) + 1
         if now is None:
             return None
+        before = self._last.sight.state
         self._last = _Reading(now, event.endpoint, event.attempts)
         over = wait_plan.ends_wait(wish, before, event, now)
         return _End(now, event.endpoint, event.attempts, event) if over else None
 
-    def _compare(self) -> t.Optional[_End]:
+    def _compare(self, state: EtcdResult) -> t.Optional[_End]:
         """What the key itself shows, where the server has forgotten events."""
         wish = self._wish
-        self._last = _read(self._client, wish.sent_as, wish.recursive)
+        self._last = _reading(state, recursive=self._below)
         now = self._last.sight
-        self._index = now.index + 1
         over = wait_plan.holds(wish, now.state) or wait_plan.changed_meanwhile(
             wish, self._base, now
         )

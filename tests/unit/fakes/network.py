@@ -141,7 +141,12 @@ class FakeExchange:
     """Takes the place of `_http.Exchange`: a request whose answer, or end, comes at some moment."""
 
     def __init__(
-        self, clock: FakeClock, reply: Reply, endpoint: Endpoint, patience: Patience
+        self,
+        clock: FakeClock,
+        reply: Reply,
+        endpoint: Endpoint,
+        patience: Patience,
+        silence: t.Optional[float] = None,
     ) -> None:
         self._clock = clock
         self._began = clock.now
@@ -150,6 +155,9 @@ class FakeExchange:
         last = max((after for after, unused in reply.pieces), default=0.0)
         if reply.failure is not None:
             limit = patience.connect if reply.failure is Failure.NOT_SENT else last + patience.read
+            if reply.index is not None and silence is not None:
+                # The head of a watch has come, and its body may take this long.
+                limit = silence
             seconds = min(reply.after, limit)
             self._failed = AttemptFailed(reply.failure, reply.reason, reply.index)
         elif FOR_EVER > reply.after > last + patience.read:
@@ -246,4 +254,4 @@ class FakeHttp:
         )
         replies = self._script[endpoint.host]
         reply = replies.popleft() if len(replies) > 1 else replies[0]
-        return FakeExchange(self._clock, reply, endpoint, patience)
+        return FakeExchange(self._clock, reply, endpoint, patience, request.read_timeout)

@@ -13,9 +13,15 @@ from ansible_collections.quorum.etcd.plugins.module_utils.client import (
     Role,
     User,
 )
+from ansible_collections.quorum.etcd.plugins.module_utils._types import Failure
 from ansible_collections.quorum.etcd.tests.unit.fakes.network import (
+    BLACK_HOLE,
+    FOR_EVER,
     MISSING,
+    NO_QUORUM,
     REFUSED,
+    RESET,
+    SILENT,
     FakeClock,
     FakeExchange,
     FakeHttp,
@@ -387,10 +393,115 @@ def test_a_watch_with_a_timeout_ends():
     assert [round(one.read_timeout, 3) for one in world.http.sent] == [12, 7, 2]
 
 
-def test_a_watch_without_a_timeout_is_renewed_every_minute():
-    world = World(event(1))
-    world.client.read("/k", wait=True)
-    assert world.http.sent[0].read_timeout == 60.0
+#: A watch that is open for as long as it may be silent; the store's index at its opening was 40.
+OPEN = Reply(failure=Failure.TIMEOUT, reason="no answer in time", after=FOR_EVER, index=40)
+
+
+def test_a_watch_that_is_silent_is_renewed_after_a_read_from_the_same_index_on():
+    """The read finds an endpoint that answers; the connection of the watch may be stuck."""
+    world = World(OPEN, node_reply(), OPEN, node_reply(), event(50))
+    assert world.client.read("/k", wait=True).node.value == "v50"
+    assert world.sent == [
+        "GET /v2/keys/k?wait=true",
+        "GET /v2/keys/k?quorum=true",
+        "GET /v2/keys/k?waitIndex=41&wait=true",
+        "GET /v2/keys/k?quorum=true",
+        "GET /v2/keys/k?waitIndex=41&wait=true",
+    ]
+    assert [one.read_timeout for one in world.http.sent[::2]] == [15.0] * 3
+
+
+def test_a_watch_outlives_reads_that_find_no_quorum():
+    world = World(OPEN, NO_QUORUM, NO_QUORUM, event(50))
+    assert world.client.read("/k", wait=True).node.value == "v50"
+
+
+def test_in_a_busy_store_a_watch_goes_on_where_its_last_opening_was():
+    world = World(event(7), OPEN, node_reply(), CLEARED, event(50))
+    events = world.client.watch("/k")
+    assert [next(events).node.value for unused in range(2)] == ["v7", "v50"]
+    assert world.sent[-2:] == [
+        "GET /v2/keys/k?waitIndex=8&wait=true",
+        "GET /v2/keys/k?waitIndex=41&wait=true",
+    ]
+
+
+#: The key as it was before index 8, and written since; refreshed; and gone.
+UNTOUCHED = node_reply(modifiedIndex=7)
+WRITTEN = node_reply(value="new", modifiedIndex=45)
+REFRESHED = node_reply(modifiedIndex=45, createdIndex=5, ttl=100)
+
+
+@pytest.mark.parametrize("wait", ["watch", "read"])
+@pytest.mark.parametrize("state", [UNTOUCHED, REFRESHED])
+def test_where_events_of_others_are_forgotten_nothing_has_happened(wait, state):
+    """Neither an event that never was, nor an error."""
+    if wait == "watch":
+        world = World(event(7), OPEN, state, CLEARED, CLEARED, state, event(50))
+        events = world.client.watch("/k")
+        assert [next(events).node.value for unused in range(2)] == ["v7", "v50"]
+    else:
+        world = World(OPEN, state, CLEARED, state, event(50))
+        assert world.client.read("/k", wait=True).node.value == "v50"
+    # It goes on right after the read that has shown it.
+    assert world.sent[-1] == "GET /v2/keys/k?waitIndex=10&wait=true"
+
+
+@pytest.mark.parametrize(
+    "state, action, value", [(WRITTEN, "get", "new"), (MISSING, "delete", None)]
+)
+def test_where_an_event_of_the_key_is_forgotten_its_state_is_told(state, action, value):
+    world = World(event(7), OPEN, UNTOUCHED, CLEARED, CLEARED, state, event(50))
+    events = world.client.watch("/k")
+    next(events)
+    told = next(events)
+    assert (told.action, told.node.value if told.node else None) == (action, value)
+    assert next(events).node.value == "v50"
+    world = World(OPEN, UNTOUCHED, CLEARED, state)
+    with pytest.raises(errors.EtcdEventIndexCleared):
+        world.client.read("/k", wait=True)
+
+
+def test_a_second_gap_is_compared_with_what_the_first_one_showed():
+    gap = [OPEN, UNTOUCHED, CLEARED, CLEARED]
+    world = World(event(7), *gap, UNTOUCHED, *gap, MISSING)
+    events = world.client.watch("/k", recursive=True)
+    next(events)
+    assert next(events).action == "delete"
+
+
+@pytest.mark.parametrize("trouble", [REFUSED, RESET, BLACK_HOLE])
+def test_a_watch_survives_endpoints_that_are_away(trouble):
+    world = World(event(7), *[trouble] * 4, event(9))
+    events = world.client.watch("/k")
+    assert [next(events).node.value for unused in range(2)] == ["v7", "v9"]
+    assert set(world.sent[1:]) == {"GET /v2/keys/k?waitIndex=8&wait=true"}
+
+
+def test_a_watch_whose_endpoints_stay_away_tells_where_to_go_on():
+    world = World(event(7), REFUSED, total_timeout=5.0)
+    events = world.client.watch("/k")
+    next(events)
+    began = world.clock.now
+    with pytest.raises(errors.EtcdUnreachable) as caught:
+        next(events)
+    assert caught.value.index == 7
+    assert 4.5 < world.clock.now - began <= 5.0
+
+
+def test_a_wait_ends_in_time_where_the_head_of_the_answer_is_held_back():
+    """As by a proxy that hands on nothing until there is an event."""
+    world = World(SILENT)
+    began = world.clock.now
+    with pytest.raises(errors.EtcdWatchTimeout):
+        world.client.read("/k", wait=True, wait_index=5, timeout=2.0)
+    assert world.clock.now - began == pytest.approx(2.0)
+
+
+def test_a_watch_goes_on_where_the_head_of_the_answer_is_held_back():
+    world = World(SILENT, node_reply(), SILENT, node_reply(), event(50))
+    assert world.client.read("/k", wait=True).node.value == "v50"
+    assert world.sent[-1] == "GET /v2/keys/k?waitIndex=10&wait=true"
 
 
 def test_a_watch_that_ends_at_once_each_time_is_not_reopened_in_a_tight_loop():

@@ -15,7 +15,11 @@ from ansible_collections.quorum.etcd.plugins.module_utils._plan.wait import (
     Wish,
     wish_from_options,
 )
-from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult, Node
+from ansible_collections.quorum.etcd.plugins.module_utils._results import (
+    EtcdResult,
+    Node,
+    event_index,
+)
 from ansible_collections.quorum.etcd.plugins.module_utils.errors import ClientException
 from ansible_collections.quorum.etcd.plugins.modules import etcd_wait
 from ansible_collections.quorum.etcd.tests.unit.fakes.options import defaults
@@ -240,8 +244,8 @@ def test_what_an_event_above_shows(happened, expected):
 def test_an_event_without_a_node_shows_nothing_and_has_an_index():
     bare = EtcdResult({"action": "set"}, {"X-Etcd-Index": "7"}, endpoint="http://a")
     assert wait.sight_of_event(wish(), bare) is None
-    assert wait.index_of_event(bare) == 7
-    assert wait.index_of_event(event("set", "/k")) == 9
+    assert event_index(bare) == 7
+    assert event_index(event("set", "/k")) == 9
 
 
 @pytest.mark.parametrize(
@@ -347,13 +351,17 @@ def test_changed_since_index(since, now, recursive, expected):
         (
             {"wait_timeout": 2.0},
             NONE,
-            "/k did not exist in 2 seconds (wait_timeout); it does not exist",
+            "/k did not come to exist within 2 seconds (wait_timeout)",
         ),
-        ({"condition": "absent", "wait_timeout": 0.25}, DIR, "/k did not go in 0.25 seconds"),
+        (
+            {"condition": "absent", "wait_timeout": 0.25},
+            DIR,
+            "/k was not removed within 0.25 seconds",
+        ),
         (
             {"condition": "equals", "value": SECRET},
             at("old"),
-            "did not get the value in 300 seconds",
+            "did not get the value within 300 seconds",
         ),
         ({"condition": "equals", "value": SECRET}, DIR, "it is a directory"),
         ({"condition": "matches", "value": SECRET}, NONE, "did not get a value that matches"),

@@ -13,6 +13,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils import errors
 from ansible_collections.quorum.etcd.plugins.module_utils._actions import InVain, Refusal
 from ansible_collections.quorum.etcd.plugins.module_utils._results import EtcdResult
 from ansible_collections.quorum.etcd.plugins.module_utils._tasks.wait import wait_for_key
+from ansible_collections.quorum.etcd.plugins.module_utils._watch import Watch
 from ansible_collections.quorum.etcd.tests.unit.fakes.network import FakeClock
 
 OPTIONS = {
@@ -46,14 +47,33 @@ class Scripted:
         self._outcomes = deque(outcomes)
         self.asked = []
 
-    def read(
-        self, key, *, recursive=False, quorum=False, wait=False, wait_index=None, timeout=None
-    ):
-        assert quorum is not wait
-        self.asked.append(("watch", wait_index, round(timeout, 3)) if wait else "read")
+    def read(self, key, *, recursive=False, quorum=False):
+        assert quorum
+        return self._look(recursive, None)
+
+    def watcher(self, key, *, index, recursive=False):
+        return Watch(
+            self._look,
+            self._wait,
+            index=index,
+            recursive=recursive,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+        )
+
+    def _look(self, deep, seconds):
+        self.asked.append("read")
+        return self._next(0.0)
+
+    def _wait(self, index, silence, seconds):
+        assert seconds >= silence - 1e-6
+        self.asked.append(("watch", index, round(silence, 3)))
+        return self._next(silence)
+
+    def _next(self, silence):
         outcome = self._outcomes.popleft() if len(self._outcomes) > 1 else self._outcomes[0]
         if outcome is SILENCE:
-            self.clock.sleep(timeout)
+            self.clock.sleep(silence)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -125,7 +145,7 @@ def test_time_runs_out():
     with pytest.raises(InVain) as caught:
         run(client)
     assert client.asked[-2:] == [("watch", 10, 10), "read"]
-    assert "did not get the value in 40 seconds" in str(caught.value)
+    assert "did not get the value within 40 seconds" in str(caught.value)
     report = caught.value.report
     assert (report["met"], report["value"], report["waited"]) == (False, "old", 40)
 
