@@ -16,9 +16,11 @@ from checks import (
     Hosts,
     begin,
     check_members,
+    check_refused,
     check_unchanged,
     client_of,
     installed,
+    member_ids,
     replace_dead,
     restart_all,
     step,
@@ -44,6 +46,7 @@ def guide(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     """All that the guide shows."""
     cluster = _shown(hosts[:3], work, installed(binaries[0], work))
     written = begin(cluster)
+    _refuse_to_replace(cluster)
     replace_dead(cluster, 2)
     settings = _settings()
     with step("a setting of the guide: every node is restarted, under a load of writes"):
@@ -68,16 +71,34 @@ def guide(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
         check_all_there(client_of(cluster), written)
 
 
+def _refuse_to_replace(cluster: Cluster) -> None:
+    """Replacing a member, with the variables in another play than where they are needed."""
+    without = Cluster(cluster.hosts, cluster.work, dict(cluster.variables), playbooks=HERE)
+    without.variables["etcd_server_tls_mode"] = "none"
+    sentence = "the variables of the role server belong into the inventory"
+    with step("replace_member without the variables of the cluster says so, and changes nothing"):
+        before = member_ids(cluster)
+        outcome = without.run("replace_member", "--limit", "node3")
+        check_refused(outcome, f"this node serves https and .* http.*{sentence}")
+        cluster.hosts[2].run("mv", "/etc/etcd", "/etc/etcd.away")
+        check_refused(without.run("replace_member", "--limit", "node3"), sentence)
+        cluster.hosts[2].run("sh", "-c", "rm -rf /etc/etcd && mv /etc/etcd.away /etc/etcd")
+        if member_ids(cluster) != before:
+            raise Wrong("the members are others than before")
+
+
 def _shown(hosts: Hosts, work: Path, variables: Mapping[str, object]) -> Cluster:
     """A cluster by the guide's playbooks."""
+    # What the guide's inventory says of all nodes, and nothing that its plays would need beside it.
     more = {
-        # As the playbook says it as well; here it is for the tests' own clients.
-        "etcd_server_tls_mode": "internal_ca",
+        **_settings()["etcd"]["etcd"]["vars"],
         "etcd_backup_directory": str(work / "backups"),
         # The play asks for it, and there is nobody else to become here.
         "ansible_become": False,
     }
-    return Cluster(hosts, work, {**variables, **more}, playbooks=_written(hosts, work))
+    # The folder of the authority is the guide's own.
+    rest = {name: value for name, value in variables.items() if name != "etcd_server_ca_dir"}
+    return Cluster(hosts, work, {**rest, **more}, playbooks=_written(hosts, work))
 
 
 def _written(hosts: Hosts, work: Path) -> Path:
