@@ -658,3 +658,15 @@ def test_who_loses_every_race_for_a_key_that_is_gone_says_so():
     )
     exc = task.fail(errors.EtcdConflict)
     assert "its modified index is now none" in exc.message
+
+
+def test_a_directory_that_was_there_once_is_not_the_one_that_is_made():
+    """The events of the second step are those since the first."""
+    task = Task(path=DIR, force=True)
+    task.store.create_dir(DIR)
+    task.store.remove(DIR)
+    task.store.put(DIR, "file")
+    theirs = after(lambda: task.store.put(DIR, "theirs"), lost_before)
+    task.store.faults.extend([delivered, theirs])
+    assert "another writer was faster" in str(task.fail(Incomplete))
+    assert task.store.value(DIR) == "theirs"

@@ -632,6 +632,7 @@ def result(node=None, prev=None):
         (ActionKind.REMOVE_DIR, {"key": KEY}, None, None),
         (ActionKind.SET_DIR_TTL, {"key": KEY, "value": ""}, None, "its value is empty now"),
         (ActionKind.SET_DIR_TTL, {"key": KEY, "dir": True}, None, None),
+        (ActionKind.SET_DIR_TTL, None, None, None),
         (ActionKind.REFRESH, {"key": KEY, "value": ""}, None, "changed its value as well"),
         (ActionKind.REFRESH, {"key": KEY, "value": "v"}, None, None),
         (ActionKind.REFRESH, None, None, None),
@@ -709,3 +710,26 @@ def test_another_write_wins_while_ours_is_sent_again():
     write.store.before_read.append(lambda: None)
     assert write.lose(lost_before, after(lambda: write.store.put(KEY, "theirs"))) is None
     assert write.store.sends == 2
+
+
+def test_another_key_that_comes_and_goes_while_ours_is_sent_again():
+    """Ours was refused, and nothing is there any more: planned again."""
+    write = Write(ActionKind.CREATE, None, "new")
+
+    def refused(commit):
+        write.store.create(KEY, "theirs")
+        try:
+            return commit()
+        finally:
+            write.store.remove(KEY)
+
+    assert write.lose(lost_before, refused) is None
+    assert write.store.sends == 2
+
+
+def test_the_last_copy_can_be_the_one_that_arrives():
+    write = Write(ActionKind.SWAP, "old", "new")
+    copies = _carry_out.ATTEMPTS
+    outcome = write.run(*[lost_before] * (copies - 1), lost_after)
+    assert outcome.node.value == "new"
+    assert write.store.sends == copies
