@@ -288,9 +288,11 @@ def assert_same(request: Request, raw: Raw) -> None:
     """That a request of the client's says what the raw one says."""
     path, unused, query = request.target.partition("?")
     assert request.method == raw.method
-    assert [unquote(one) for one in path.split("/")] == [
-        unquote(one) for one in raw.path.split("/")
-    ]
+    asked = raw.path
+    if raw.query.get("recursive") in ("true", "1"):
+        # The client asks with a slash at the end, for which rights on what is below are enough.
+        asked = asked.rstrip("/") + "/"
+    assert [unquote(one) for one in path.split("/")] == [unquote(one) for one in asked.split("/")]
     assert dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))) == raw.query
     if raw.form is not None:
         assert request.content_type == _wire.FORM

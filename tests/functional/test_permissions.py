@@ -22,6 +22,7 @@ from ansible_collections.quorum.etcd.plugins.module_utils._tasks.wait import wai
 from ansible_collections.quorum.etcd.plugins.module_utils.client import Client, Permissions
 from conftest import ProxyTo
 from harness import Cluster
+from host_files import PlainFiles
 from options import left_out
 
 #: Role -> its patterns, where KEY is the directory.
@@ -78,7 +79,8 @@ wait = functools.partial(task, wait_for_key, "etcd_wait")
 
 
 def backup(client: Client, tmp_path: Path, **options: t.Any) -> t.Any:
-    return task(save_tree, "etcd_backup", client, dest=str(tmp_path / "b.json"), **options)
+    run = functools.partial(save_tree, files=PlainFiles())
+    return task(run, "etcd_backup", client, dest=str(tmp_path / "b.json"), **options)
 
 
 def waited(client: Client, key: str, **options: t.Any) -> None:
