@@ -150,6 +150,8 @@ class Cluster:
 
     def _settings(self) -> dict[str, str]:
         return {
+            # Of a host, and not of whoever runs the tests.
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "ANSIBLE_CONFIG": str(self.work / "ansible.cfg"),
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection"),
             "ANSIBLE_PIPELINING": "true",

@@ -358,6 +358,7 @@ def snapshot(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
             cluster.must("server")
             check_members(cluster, 1)
         with step("the v3 store is asked for, and there is no etcdctl: it says so"):
+            host.run("rm", "-f", "/usr/bin/etcdctl", "/usr/local/bin/etcdctl")
             outcome = cluster.run("backup")
             check_refused(outcome, f"etcdctl is neither on .*/opt/etcd/{binary.version}/etcdctl")
             broken = {"etcd_backup_etcdctl": "/bin/false", "etcd_backup_v3": "auto"}
