@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.quorum.etcd.plugins.module_utils._http import Http
@@ -19,11 +20,38 @@ from ansible_collections.quorum.etcd.plugins.module_utils._types import (
 )
 
 
+class _Answered:
+    """A request whose answer has come."""
+
+    received = 0
+    longest_silence = 0.0
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.moved_at = time.monotonic()
+
+    def ready(self, seconds: float) -> bool:
+        """Whether the answer is there."""
+        return True
+
+    def finish(self) -> Answer:
+        """The answer."""
+        return self._answer
+
+
 class AttemptsOnly(Http):
     """The real thing, of which every attempt goes through `exchange`, for a subclass to see it."""
 
     def begin(self, endpoint: Endpoint, request: Request, patience: Patience) -> None:
-        """Have it sent by `exchange`."""
+        """Have it sent by `start`."""
+
+    def start(self, endpoint: Endpoint, request: Request, patience: Patience) -> t.Any:
+        """Send it by `exchange`."""
+        return _Answered(self.exchange(endpoint, request, patience))
+
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
+        """As the real thing."""
+        return super().start(endpoint, request, patience).finish()
 
 
 class Meddling(AttemptsOnly):

@@ -25,13 +25,19 @@ FOR_EVER = 1e6
 
 
 class FakeClock:
-    """Seconds that pass only when somebody waits."""
+    """Seconds that pass only when somebody waits.
+
+    Attributes:
+        tick: seconds that pass whenever somebody reads the clock, as they do in the world.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.tick = 0.0
         self._due = []  # type: t.List[t.Tuple[float, int, t.Callable[[], t.Any]]]
 
     def __call__(self) -> float:
+        self.now += self.tick
         return self.now
 
     def sleep(self, seconds: float) -> None:

@@ -668,6 +668,18 @@ def test_finding_the_endpoints_is_inside_the_budget(request_):
     assert world.http.sent[0].connect == 1.5
 
 
+@pytest.mark.parametrize("open_", [set(), {"a"}], ids=["new", "open"])
+@pytest.mark.parametrize(
+    "first", [GOOD, REFUSED, SILENT, STALLED], ids=["good", "refused", "silent", "stalled"]
+)
+def test_a_clock_that_goes_on_by_itself_changes_nothing(first, open_):
+    world = World(a=first, b=GOOD)
+    world.http.connected = open_
+    world.clock.tick = 0.001
+    assert world.send(READ).node.value == "v"
+    assert world.elapsed < HEDGE + 0.1
+
+
 def test_a_lost_write_that_used_up_the_budget_is_still_unknown():
     world = World(Timeouts(2.0, 10.0, 3.0), a=SILENT, b=GOOD)
     world.fail(WRITE, errors.EtcdOutcomeUnknown)
