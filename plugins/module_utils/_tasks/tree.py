@@ -218,7 +218,8 @@ def _converge(
             stages = _planned(states, reading, wish, progress.done)
         except (Refusal, errors.EtcdException) as exc:
             progress.failed.extend((action, exc) for action in progress.lost)
-            progress.lost = []
+            progress.failed.extend((one, _possible(one)) for one in progress.possible)
+            progress.lost, progress.possible = [], []
             return
         progress.planned_again(stages)
     for action in [action for stage in stages for action in stage]:

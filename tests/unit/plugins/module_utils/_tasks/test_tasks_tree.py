@@ -239,6 +239,18 @@ def test_the_tree_cannot_be_read_again():
     assert "no endpoint answered" in str(failure)
 
 
+def test_the_tree_cannot_be_read_again_after_a_refresh_in_doubt():
+    task = Task({"a": "1"}, ttl=60, faults=[lost_after], has={"/t/a": "1"})
+
+    def fail():
+        raise errors.EtcdUnreachable("no endpoint answered")
+
+    task.store.before_read.extend([lambda: None, lambda: None, fail])
+    failure = task.fail()
+    assert accounts(failure.report) == {"failed": ["/t/a"]}
+    assert failure.report["failed_keys"][0]["outcome"] == "unknown"
+
+
 def test_another_client_that_is_always_faster_with_one_key():
     task = Task({"a": "1", "b": "2"}, has={"/t/z": "z"}, purge=True)
     numbers = iter(range(100))
