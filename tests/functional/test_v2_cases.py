@@ -150,9 +150,11 @@ class _Run:
             result = call.on(client)
         except errors.EtcdException as exc:
             error = exc
-        assert len(recorder.requests) == 1
+        # Where a watch finds its index forgotten, the client looks at the key as well.
+        looks = isinstance(error, errors.EtcdEventIndexCleared)
+        assert len(recorder.requests) == (2 if looks else 1)
         case_requests.assert_same(recorder.requests[0], raw)
-        return _Sent(recorder.answers[-1] if recorder.answers else None, result, error)
+        return _Sent(recorder.answers[0] if recorder.answers else None, result, error)
 
     def _client(self, authorization: t.Optional[str]) -> t.Tuple[Client, Recorder]:
         """A client of its own for each thread that may be in here."""
