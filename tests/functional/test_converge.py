@@ -345,4 +345,5 @@ def test_second_copy_cannot_be_sent(client: Client, proxy: FaultProxy, key: str)
     client.write(key, "old")
     proxy.set_mode("delay", match="PUT", delay=1.0)
     with pytest.raises(errors.EtcdOutcomeUnknown):
-        _converge(Client(proxy.url, timeout=0.3, http=OneWrite(tls=Tls())), _wish(key, value="new"))
+        hasty = Client(proxy.url, timeout=0.3, total_timeout=3.0, http=OneWrite(tls=Tls()))
+        _converge(hasty, _wish(key, value="new"))
