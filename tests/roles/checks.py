@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from play import HERE, Cluster, NotSeen, Outcome, Wrong
 
 Hosts = list[Host] | list[LoopbackHost]
 
-_INTERNAL_CA = HERE.parents[1] / "roles" / "server" / "files" / "internal-ca"
+_INTERNAL_CA = HERE.parents[1] / "roles" / "server" / "files" / "internal_ca.py"
 
 
 def installed(binary: Binary, work: Path) -> dict[str, object]:
@@ -50,9 +51,12 @@ def executable(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def make_certificate(folder: Path, name: str, *names: str) -> None:
     """`NAME.pem` and `NAME-key.pem`, of the authority that is in the folder, or is made there."""
-    subprocess.run([_INTERNAL_CA, "authority", folder, "30"], check=True, capture_output=True)
-    words = ("30", "1", name, *names)
-    subprocess.run([_INTERNAL_CA, "node", folder, *words], check=True, capture_output=True)
+    lifetime = ("--days", "30", "--renew-days", "1")
+    for command in (
+        ("authority", folder, *lifetime),
+        ("node", folder, *lifetime, "--name", name, "--common-name", name, "--names", *names),
+    ):
+        subprocess.run([sys.executable, _INTERNAL_CA, *command], check=True, capture_output=True)
 
 
 def in_namespaces(hosts: Hosts) -> list[Host]:

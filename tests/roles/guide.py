@@ -27,8 +27,10 @@ from checks import (
 )
 from harness.binaries import Binary
 from harness.example_blocks import all_blocks
+from hosts import Host
 from load import check_all_there
 from play import HERE, Cluster, Wrong
+from visitors import context_of, visit
 
 _GUIDE = "roles_guide"
 
@@ -36,8 +38,9 @@ _PLAYBOOKS = {
     "server": "an-etcd-cluster",
     "replace_member": "replace-what-is-broken-on-node3",
     "backup": "save-the-store-of-the-cluster",
+    "application": "give-the-application-its-certificate",
 }
-"""The block of each role's playbook."""
+"""The block of each role's playbook, and of the one that copies a certificate."""
 
 _ENDPOINTS = "[http://10.0.1.10:2379, http://10.0.1.11:2379]"
 
@@ -51,6 +54,19 @@ def guide(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     settings = _settings()
     with step("a setting of the guide: every node is restarted, under a load of writes"):
         written += restart_all(cluster, settings["etcd_server_snapshot_count"])
+    with step(
+        "an application gets its certificate as the guide does it; the authority is new enough"
+    ):
+        cluster.variables.update(settings["etcd_server_tls_clients"])
+        cluster.variables.update(settings["etcd_server_ca_newer_than"])
+        cluster.must("server")
+        cluster.must("application")
+        folder = Path(f"{cluster.work}/app")
+        if isinstance(cluster.hosts[0], Host):
+            folder = cluster.hosts[0].root / str(folder).lstrip("/")
+        for address in (host.client for host in cluster.hosts):
+            visit(address, context_of(folder))
+        check_unchanged(cluster)
     tls = _connection(cluster, "etcd_backup")
     with step("the store is saved, and brought back after it was emptied"):
         cluster.must("backup", extra=tls)
@@ -107,9 +123,12 @@ def _written(hosts: Hosts, work: Path) -> Path:
     endpoints = ", ".join(f"https://{host.client}" for host in hosts[:2])
     for role, block in _PLAYBOOKS.items():
         text = blocks[_GUIDE, block]
-        if role != "backup" and text != blocks[role, block]:
+        if role in ("server", "replace_member") and text != blocks[role, block]:
             raise Wrong(f"the README of the role {role} shows another playbook than the guide")
-        (work / f"{role}.yml").write_text(text.replace(_ENDPOINTS, f"[{endpoints}]"))
+        text = text.replace(_ENDPOINTS, f"[{endpoints}]")
+        # There is no host of an application's own, and a folder of the machine may be no namespace's.
+        text = text.replace("hosts: app", "hosts: node1").replace("/etc/app/etcd/", f"{work}/app/")
+        (work / f"{role}.yml").write_text(text)
     (work / "write.yml").write_text((HERE / "write.yml").read_text())
     return work
 

@@ -88,7 +88,7 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=1200,
             env={**os.environ, **self._settings()},
         )
         output = ended.stdout + ended.stderr

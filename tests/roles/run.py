@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from authority import certificates, renewal
 from checks import (
     Hosts,
     begin,
@@ -275,6 +276,8 @@ _PARTS = {
     "snapshot": snapshot,
     "replace": replace,
     "tls": _tls,
+    "certificates": certificates,
+    "renewal": renewal,
     "upgrade": _upgrade,
     "downgrade": downgrade,
 }

@@ -76,8 +76,8 @@ _LOGGED = {
 """What each server says of its settings when it starts."""
 
 _OWNED = {
-    "/etc/etcd/pki/key.pem": "etcd:etcd 600",
-    "/etc/etcd/pki/peer-key.pem": "etcd:etcd 600",
+    "/etc/etcd/pki/current/key.pem": "etcd:etcd 600",
+    "/etc/etcd/pki/current/peer-key.pem": "etcd:etcd 600",
     "/etc/etcd/initial.json": "root:etcd 640",
     "/etc/etcd/started.json": "root:etcd 640",
     "/var/log/etcd": "etcd:etcd 750",
@@ -353,7 +353,12 @@ def snapshot(hosts: Hosts, work: Path, binaries: list[Binary]) -> None:
     for host, binary in zip(in_namespaces(hosts), binaries, strict=False):
         etcdctl = _etcdctl(binary, work)
         cluster = Cluster([host], work, installed(binary, work))
-        cluster.variables.update(_backup_of(host), etcd_server_tls_mode="internal_ca")
+        cluster.variables.update(
+            _backup_of(host),
+            etcd_server_tls_mode="internal_ca",
+            # The user of the v3 store; etcdctl shows the node's certificate.
+            etcd_server_cert_common_name=host.name,
+        )
         with step(f"etcd {binary.version} with TLS"):
             cluster.must("server")
             check_members(cluster, 1)
