@@ -203,7 +203,10 @@ class HedgedRead:
         while True:
             now = self._clock()
             if self.operation.deadline <= now:
-                raise self.operation.out_of_time([one.endpoint for one in self._running])
+                raise self.operation.out_of_time(
+                    [one.endpoint for one in self._running if one.sent is None],
+                    [one.endpoint for one in self._running if one.sent is not None],
+                )
             due = self._hedge_due()
             if due <= now and self._todo:
                 self._begin(self._todo.popleft())

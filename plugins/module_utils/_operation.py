@@ -296,14 +296,22 @@ class Operation:
         order = self.pool.order(self._clock())
         return [one for one in order if again.get(one) not in (None, _retry.Again.NEVER)]
 
-    def out_of_time(self, running: t.Sequence[Endpoint]) -> errors.EtcdException:
-        """The error for a budget that ran out while these had not answered."""
-        for endpoint in running:
-            self.pool.failed(endpoint, self._clock())
-            self._failures[endpoint] = (
-                Failure.TIMEOUT,
-                AttemptFailed(Failure.TIMEOUT, "no answer in time"),
-            )
+    def out_of_time(
+        self, connecting: t.Sequence[Endpoint], silent: t.Sequence[Endpoint]
+    ) -> errors.EtcdException:
+        """The error for a budget that ran out.
+
+        Args:
+            connecting: those to which there was no connection yet.
+            silent: those that had the request and had not answered.
+        """
+        for endpoints, failure, reason in (
+            (connecting, Failure.NOT_SENT, "no connection in time"),
+            (silent, Failure.TIMEOUT, "no answer in time"),
+        ):
+            for endpoint in endpoints:
+                self.pool.failed(endpoint, self._clock())
+                self._failures[endpoint] = (failure, AttemptFailed(failure, reason))
         return self._given_up()
 
     def _given_up(self) -> errors.EtcdException:

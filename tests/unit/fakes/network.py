@@ -91,6 +91,7 @@ class Reply(t.NamedTuple):
         after: seconds until the whole answer is there. A failure comes with its timeout at the
             latest, which begins again with each piece of the answer.
         pieces: seconds and sizes of what comes of the answer before.
+        overrun: seconds by which a failure misses its timeout, as it does on a busy machine.
     """
 
     status: int = 200
@@ -101,6 +102,7 @@ class Reply(t.NamedTuple):
     reason: str = ""
     index: t.Optional[int] = None
     pieces: t.Sequence[t.Tuple[float, int]] = ()
+    overrun: float = 0.0
 
 
 def node_reply(after: float = 0.0, value: str = "v", **node: t.Any) -> Reply:
@@ -164,7 +166,7 @@ class FakeExchange:
             if reply.index is not None and silence is not None:
                 # The head of a watch has come, and its body may take this long.
                 limit = silence
-            seconds = min(reply.after, limit)
+            seconds = min(reply.after, limit) + reply.overrun
             self._failed = AttemptFailed(reply.failure, reply.reason, reply.index)
         elif FOR_EVER > reply.after > last + patience.read:
             seconds = last + patience.read

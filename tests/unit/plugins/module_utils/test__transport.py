@@ -651,6 +651,17 @@ def test_a_read_has_the_same_budget():
     assert [one.read for one in world.http.sent] == pytest.approx([3.0, 2.9])
 
 
+def test_an_endpoint_that_is_being_connected_to_at_the_end_had_no_request():
+    late = BLACK_HOLE._replace(overrun=0.01)
+    world = World(Timeouts(9.0, 10.0, 5.0), a=late, b=REFUSED, c=SILENT)
+    exc = world.fail(READ, errors.EtcdTimeout)
+    assert dict(exc.errors) == {
+        url("a"): "no connection in time",
+        url("b"): "connection refused",
+        url("c"): "no answer in time",
+    }
+
+
 def test_a_call_that_heeds_no_timeout_does_not_hold_a_read():
     stuck = Reply(after=FOR_EVER)
     world = World(Timeouts(2.0, 10.0, 3.0), a=stuck, b=REFUSED, c=stuck)
