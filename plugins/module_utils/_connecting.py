@@ -115,7 +115,7 @@ class Host:
 
     def _look_up(self, flags: int = 0) -> t.List[Address]:
         found = socket.getaddrinfo(self._host, self._port, 0, socket.SOCK_STREAM, 0, flags)
-        return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+        return [(one[0], one[1], one[2], one[4]) for one in found]
 
 
 def connect(addresses: t.Sequence[Address], seconds: float) -> socket.socket:

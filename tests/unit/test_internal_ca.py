@@ -198,17 +198,21 @@ def test_every_write_can_be_the_last_one(tmp_path, monkeypatch):
             ca.advance(folder, "drop")
 
     replace = Path.replace
-    for allowed in range(9):
-        folder = tmp_path / str(allowed)
-        left = [allowed]
 
-        def limited(path, target, left=left):
+    def limited_to(count):
+        left = [count]
+
+        def limited(path, target):
             if not left[0]:
                 raise Killed
             left[0] -= 1
             return replace(path, target)
 
-        monkeypatch.setattr(Path, "replace", limited)
+        return limited
+
+    for allowed in range(9):
+        folder = tmp_path / str(allowed)
+        monkeypatch.setattr(Path, "replace", limited_to(allowed))
         with pytest.raises(Killed):
             all_of_it(folder)
         monkeypatch.setattr(Path, "replace", replace)

@@ -474,7 +474,10 @@ def test_it_arrives_late(once):
         held.append(commit)
         return lost_before(commit)
 
-    write.store.at[3] = lambda: held[0]()
+    def arrive():
+        held[0]()
+
+    write.store.at[3] = arrive
     write.run(hold)
     assert (write.store.sends, write.store.now) == (1, 3)
     assert len(write.store.commits) == 1
